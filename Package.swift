@@ -1,0 +1,48 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+let package = Package(
+  name: "knedit",
+  products: [
+    .executable(name: "knedit", targets: ["knedit"]),
+    .library(
+      name: "KnowledgeNeurons",
+      targets: ["Checkpoint", "Tokenization", "Relations", "BERT", "Attribution", "Neurons", "Editing", "Evaluation"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+  ],
+  targets: [
+    .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
+    // Debian's oneDNN brings no pkg-config file; its headers and library are in the default places.
+    .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"])]),
+    .target(name: "Tensors"),
+    .target(name: "Kernels", dependencies: ["COneDNN", "Tensors"]),
+    .target(name: "HDF5", dependencies: ["CHDF5"]),
+    .target(
+      name: "Checkpoint",
+      dependencies: ["HDF5", "Tensors", .product(name: "Crypto", package: "swift-crypto")]),
+    .target(name: "Tokenization"),
+    .target(name: "Relations"),
+    .target(name: "BERT", dependencies: ["Checkpoint", "Kernels", "Tensors", "Tokenization"]),
+    .target(name: "Attribution", dependencies: ["BERT", "Kernels"]),
+    .target(name: "Neurons", dependencies: ["Attribution", "BERT", "HDF5", "Kernels", "Relations"]),
+    .target(name: "Editing", dependencies: ["BERT", "Checkpoint", "Neurons", "Relations"]),
+    .target(name: "Evaluation", dependencies: ["BERT", "Checkpoint", "Editing", "Kernels", "Neurons", "Relations"]),
+    .executableTarget(
+      name: "knedit",
+      dependencies: [
+        "Attribution", "BERT", "Checkpoint", "Editing", "Evaluation", "HDF5", "Kernels", "Neurons", "Relations",
+        "Tokenization", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+    .testTarget(name: "TokenizationTests", dependencies: ["Tokenization"]),
+    .testTarget(name: "RelationsTests", dependencies: ["Relations"]),
+    .testTarget(
+      name: "ReferenceTests",
+      dependencies: [
+        "Attribution", "BERT", "Checkpoint", "Editing", "Evaluation", "HDF5", "Kernels", "Neurons", "Relations",
+      ]),
+  ],
+  swiftLanguageModes: [.v6]
+)

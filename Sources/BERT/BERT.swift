@@ -1,0 +1,49 @@
+import Checkpoint
+import Kernels
+import Tensors
+
+/// A BERT masked language model: configuration and weights, ready for forward passes and path gradients.
+///
+/// A value: editing makes another one, which shares all memory but the matrices that differ.
+public struct BERT: Sendable {
+  /// Sizes and constants.
+  public let configuration: BERTConfiguration
+  /// The weights.
+  public let weights: BERTWeights
+
+  /// A model of weights whose shapes have been checked against `configuration`.
+  public init(configuration: BERTConfiguration, weights: BERTWeights) {
+    self.configuration = configuration
+    self.weights = weights
+  }
+
+  /// The model with some value slots replaced; only the W2 of the layers concerned is copied.
+  public func replacing(_ slots: [ValueSlot]) -> BERT {
+    BERT(configuration: configuration, weights: weights.replacingValueSlots(slots))
+  }
+
+  var layerCount: Int { configuration.layerCount }
+  var hidden: Int { configuration.hiddenSize }
+  var epsilon: Float { Float(configuration.layerNormEpsilon) }
+
+  func layer(_ index: Int) -> EncoderLayer {
+    EncoderLayer(weights: weights.layers[index], headCount: configuration.headCount, epsilon: epsilon)
+  }
+
+  var head: MaskedLanguageHead { MaskedLanguageHead(weights: weights, epsilon: epsilon) }
+}
+
+/// Products of rows with the matrix of a projection, whichever way round the checkpoint stores it.
+extension BERTWeights.Projection {
+  private var isTransposed: Bool { orientation == .outputByInput }
+
+  /// `output = input · W`, without the bias.
+  func apply(_ input: Slice, into output: Slice) {
+    multiply(input, weight: weight, transposing: isTransposed, into: output)
+  }
+
+  /// `gradient · Wᵀ`: from the gradient of the output to that of the input.
+  func applyBackward(_ gradient: Slice, into input: Slice, accumulating: Bool = false) {
+    multiply(gradient, weight: weight, transposing: !isTransposed, into: input, accumulating: accumulating)
+  }
+}

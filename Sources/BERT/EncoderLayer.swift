@@ -1,0 +1,169 @@
+import Checkpoint
+import Kernels
+
+/// One layer of the encoder, forward and backward side by side.
+///
+/// Gradients flow to activations only. A pass goes through three steps, so that callers may compute queries, keys
+/// and values for fewer rows than they attend with: ``project(_:_:into:)``, ``attend(queries:keys:values:spans:probabilities:into:)``
+/// and ``finish(context:residual:tape:into:activations:product:)``.
+struct EncoderLayer {
+  let weights: BERTWeights.Layer
+  let headCount: Int
+  let epsilon: Float
+
+  private var headSize: Int { weights.query.bias.count / headCount }
+  private var scale: Float { 1 / Float(headSize).squareRoot() }
+  private var intermediate: Int { weights.intermediate.bias.count }
+
+  /// What the second half of the layer keeps for the way back; `rows` as given to ``finish(context:residual:tape:into:activations:product:)``.
+  final class Tape {
+    let attentionUnit: Matrix
+    let attentionDeviation: Matrix
+    let slope: Matrix
+    let outputUnit: Matrix
+    let outputDeviation: Matrix
+
+    init(rows: Int, hidden: Int, intermediate: Int) {
+      attentionUnit = Matrix(rows: rows, columns: hidden)
+      attentionDeviation = Matrix(rows: rows, columns: 1)
+      slope = Matrix(rows: rows, columns: intermediate)
+      outputUnit = Matrix(rows: rows, columns: hidden)
+      outputDeviation = Matrix(rows: rows, columns: 1)
+    }
+  }
+
+  func makeTape(rows: Int) -> Tape {
+    Tape(rows: rows, hidden: weights.query.bias.count, intermediate: intermediate)
+  }
+
+  /// `output = input · W + b`, `[rows, hidden]`.
+  func project(_ input: Slice, _ projection: BERTWeights.Projection, into output: Slice) {
+    projection.apply(input, into: output)
+    add(projection.bias, to: output)
+  }
+
+  /// Scaled dot-product attention of every span, `context` `[queries, hidden]`.
+  ///
+  /// - Parameter probabilities: `[1, headCount · probabilityCount(spans)]`, kept for the way back.
+  func attend(
+    queries: Slice, keys: Slice, values: Slice, spans: [AttentionSpan], probabilities: Matrix, into context: Slice
+  ) {
+    for span in spans {
+      for head in 0..<headCount {
+        let columns = head * headSize
+        let p = block(of: probabilities, span, head)
+        let v = values.rows(span.keyStart, count: span.keyCount).columns(columns, count: headSize)
+        multiply(
+          queries.rows(span.queryStart, count: span.queryCount).columns(columns, count: headSize),
+          keys.rows(span.keyStart, count: span.keyCount).columns(columns, count: headSize), transposingB: true,
+          scale: scale, into: p)
+        softmax(p)
+        multiply(
+          p, v, into: context.rows(span.queryStart, count: span.queryCount).columns(columns, count: headSize))
+      }
+    }
+  }
+
+  /// The way back through ``attend(queries:keys:values:spans:probabilities:into:)``.
+  ///
+  /// Writes the gradients of queries, keys and values for every row of every span.
+  func attendBackward(
+    gradient: Slice, queries: Slice, keys: Slice, values: Slice, spans: [AttentionSpan], probabilities: Matrix,
+    queryGradient: Slice, keyGradient: Slice, valueGradient: Slice
+  ) {
+    let largest = spans.map { $0.queryCount * $0.keyCount }.max() ?? 0
+    let scratch = Matrix(rows: 1, columns: largest)
+    for span in spans {
+      let scores = Slice(
+        scratch, offset: 0, rows: span.queryCount, columns: span.keyCount, stride: span.keyCount)
+      for head in 0..<headCount {
+        func part(_ slice: Slice, _ start: Int, _ count: Int) -> Slice {
+          slice.rows(start, count: count).columns(head * headSize, count: headSize)
+        }
+        let p = block(of: probabilities, span, head)
+        let g = part(gradient, span.queryStart, span.queryCount)
+        multiply(p, transposingA: true, g, into: part(valueGradient, span.keyStart, span.keyCount))
+        multiply(g, part(values, span.keyStart, span.keyCount), transposingB: true, into: scores)
+        softmaxBackward(scores, probabilities: p, scale: scale)
+        multiply(
+          scores, part(keys, span.keyStart, span.keyCount),
+          into: part(queryGradient, span.queryStart, span.queryCount))
+        multiply(
+          scores, transposingA: true, part(queries, span.queryStart, span.queryCount),
+          into: part(keyGradient, span.keyStart, span.keyCount))
+      }
+    }
+  }
+
+  private func block(of probabilities: Matrix, _ span: AttentionSpan, _ head: Int) -> Slice {
+    let size = span.queryCount * span.keyCount
+    return Slice(
+      probabilities, offset: headCount * span.probabilityStart + head * size, rows: span.queryCount,
+      columns: span.keyCount, stride: span.keyCount)
+  }
+
+  /// Attention output, residual, normalisation, feed-forward block, residual, normalisation.
+  ///
+  /// - Parameters:
+  ///   - context: What attention gave, `[rows, hidden]`.
+  ///   - residual: The layer's input for the same rows, `[rows, hidden]`.
+  ///   - tape: Keeps what the way back needs.
+  ///   - output: The layer's output, `[rows, hidden]`.
+  ///   - observe: Sees the feed-forward block's input `[rows, hidden]` and its activations after GELU
+  ///     `[rows, intermediate]`, which it may change, before W2 is applied; then, called again by the second
+  ///     closure, W2's output before bias and residual.
+  func finish(
+    context: Slice, residual: Slice, tape: Tape? = nil, into output: Slice,
+    activations observe: (_ input: Slice, _ activations: Slice) -> Void = { _, _ in },
+    product: (Slice) -> Void = { _ in }
+  ) {
+    let input = Matrix(rows: context.rows, columns: context.columns)
+    weights.attentionOutput.apply(context, into: input.all)
+    add(weights.attentionOutput.bias, residual, to: input.all)
+    layerNormalize(
+      input.all, scale: weights.attentionNorm.scale, shift: weights.attentionNorm.shift, epsilon: epsilon,
+      normalized: tape?.attentionUnit.all, deviation: tape?.attentionDeviation.all)
+    let activations = Matrix(rows: context.rows, columns: intermediate)
+    weights.intermediate.apply(input.all, into: activations.all)
+    gelu(activations.all, bias: weights.intermediate.bias, derivative: tape?.slope.all)
+    observe(input.all, activations.all)
+    weights.output.apply(activations.all, into: output)
+    product(output)
+    finishFeedForward(
+      output, residual: input.all, normalized: tape?.outputUnit.all, deviation: tape?.outputDeviation.all)
+  }
+
+  /// The last step of the feed-forward block, in place: bias, residual, normalisation.
+  func finishFeedForward(_ rows: Slice, residual: Slice, normalized: Slice? = nil, deviation: Slice? = nil) {
+    add(weights.output.bias, residual, to: rows)
+    layerNormalize(
+      rows, scale: weights.outputNorm.scale, shift: weights.outputNorm.shift, epsilon: epsilon,
+      normalized: normalized, deviation: deviation)
+  }
+
+  /// The way back through ``finish(context:residual:tape:into:activations:product:)``.
+  ///
+  /// - Parameters:
+  ///   - gradient: With respect to the output, `[rows, hidden]`; afterwards with respect to the residual.
+  ///   - context: Receives the gradient with respect to the context, `[rows, hidden]`.
+  func finishBackward(_ gradient: Slice, tape: Tape, context: Slice) {
+    layerNormalizeBackward(
+      gradient, scale: weights.outputNorm.scale, normalized: tape.outputUnit.all,
+      deviation: tape.outputDeviation.all)
+    let activations = Matrix(rows: gradient.rows, columns: intermediate)
+    weights.output.applyBackward(gradient, into: activations.all)
+    multiplyElements(activations.all, by: tape.slope.all)
+    weights.intermediate.applyBackward(activations.all, into: gradient, accumulating: true)
+    layerNormalizeBackward(
+      gradient, scale: weights.attentionNorm.scale, normalized: tape.attentionUnit.all,
+      deviation: tape.attentionDeviation.all)
+    weights.attentionOutput.applyBackward(gradient, into: context)
+  }
+
+  /// Adds to `input` what comes back through the three projections.
+  func projectBackward(queryGradient: Slice?, keyGradient: Slice, valueGradient: Slice, addingTo input: Slice) {
+    if let queryGradient { weights.query.applyBackward(queryGradient, into: input, accumulating: true) }
+    weights.key.applyBackward(keyGradient, into: input, accumulating: true)
+    weights.value.applyBackward(valueGradient, into: input, accumulating: true)
+  }
+}

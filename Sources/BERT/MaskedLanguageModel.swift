@@ -1,0 +1,81 @@
+import Checkpoint
+import Foundation
+import Tokenization
+
+/// An opened checkpoint with its tokenizer and weights: what turns text into predictions.
+public struct MaskedLanguageModel: Sendable {
+  /// The files.
+  public let checkpoint: Checkpoint
+  /// The tokenizer.
+  public let tokenizer: WordPieceTokenizer
+  /// The model.
+  public let bert: BERT
+
+  /// Opens a model directory, or a weights file with config.json and vocab.txt beside it.
+  ///
+  /// - Throws: `CheckpointError`, `VocabularyError`, or ``ModelError`` when the vocabulary's length is not config.json's.
+  public init(opening url: URL) throws {
+    let checkpoint = try Checkpoint.open(url)
+    let tokenizer = try WordPieceTokenizer.open(directory: checkpoint.directory)
+    guard tokenizer.vocabulary.count == checkpoint.configuration.vocabularySize else {
+      throw ModelError.vocabularyLength(
+        path: checkpoint.vocabularyFile.path, found: tokenizer.vocabulary.count,
+        expected: checkpoint.configuration.vocabularySize)
+    }
+    self.checkpoint = checkpoint
+    self.tokenizer = tokenizer
+    bert = BERT(configuration: checkpoint.configuration, weights: try checkpoint.weights())
+  }
+
+  private init(checkpoint: Checkpoint, tokenizer: WordPieceTokenizer, bert: BERT) {
+    self.checkpoint = checkpoint
+    self.tokenizer = tokenizer
+    self.bert = bert
+  }
+
+  /// The model with some value slots replaced, in memory; the files stay as they are.
+  public func replacing(_ slots: [ValueSlot]) -> MaskedLanguageModel {
+    MaskedLanguageModel(checkpoint: checkpoint, tokenizer: tokenizer, bert: bert.replacing(slots))
+  }
+
+  /// Encodes a prompt.
+  public func encode(_ prompt: String) throws(PromptError) -> EncodedPrompt {
+    try EncodedPrompt(prompt, tokenizer: tokenizer, maximumPositions: bert.configuration.maximumPositions)
+  }
+
+  /// The word piece that is `answer`.
+  ///
+  /// - Throws: ``ModelError/notOnePiece(answer:pieces:)`` for an answer that takes several pieces or none.
+  public func answer(_ answer: String) throws(ModelError) -> Int {
+    let vocabulary = tokenizer.vocabulary
+    let pieces = tokenizer.pieces(of: answer)
+    if pieces.count == 1, pieces[0] != vocabulary.unknown { return pieces[0] }
+    if let id = vocabulary.id(of: answer) { return id }
+    throw .notOnePiece(answer: answer, pieces: pieces.map(vocabulary.piece))
+  }
+
+  /// The word piece with that id, as text.
+  public func piece(_ id: Int) -> String { tokenizer.vocabulary.piece(id) }
+}
+
+/// Why a model cannot be used, or an answer cannot be asked for.
+public enum ModelError: Error, Sendable, Hashable, CustomStringConvertible, LocalizedError {
+  /// vocab.txt has another number of lines than config.json's `vocab_size`.
+  case vocabularyLength(path: String, found: Int, expected: Int)
+  /// The answer is not exactly one word piece of the vocabulary.
+  case notOnePiece(answer: String, pieces: [String])
+
+  /// One sentence for people.
+  public var description: String {
+    switch self {
+    case .vocabularyLength(let path, let found, let expected):
+      "\(path) has \(found) word pieces, but config.json's vocab_size is \(expected); the two do not belong together."
+    case .notOnePiece(let answer, let pieces):
+      "“\(answer)” is not one word piece of this model but \(pieces.count) (\(pieces.joined(separator: " "))); "
+        + "choose an answer that the vocabulary holds whole."
+    }
+  }
+
+  /// The same, for Foundation.
+  public var errorDescription: String? { description }
+}

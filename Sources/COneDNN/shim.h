@@ -1,0 +1,9 @@
+#ifndef KNEDIT_CONEDNN_SHIM_H
+#define KNEDIT_CONEDNN_SHIM_H
+
+#include <oneapi/dnnl/dnnl.h>
+
+/* From GNU's OpenMP runtime, on which Debian's oneDNN is built: threads that calls from this thread may use. */
+void omp_set_num_threads(int count);
+
+#endif

@@ -1,0 +1,21 @@
+import Crypto
+import Foundation
+
+/// SHA-256 of a file's bytes, in lower-case hexadecimal.
+///
+/// - Throws: ``CheckpointError/unreadable(path:reason:)``.
+/// - Complexity: reads the file once, a megabyte at a time.
+public func fingerprint(of url: URL) throws(CheckpointError) -> String {
+  do {
+    let handle = try FileHandle(forReadingFrom: url)
+    defer { try? handle.close() }
+    var hash = SHA256()
+    while let chunk = try handle.read(upToCount: 1 << 20), !chunk.isEmpty { hash.update(data: chunk) }
+    return hash.finalize().map { byte in
+      let digits = String(byte, radix: 16)
+      return digits.count == 1 ? "0" + digits : digits
+    }.joined()
+  } catch {
+    throw .unreadable(path: url.path, reason: "it cannot be opened")
+  }
+}

@@ -1,0 +1,217 @@
+import Foundation
+import HDF5
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+extension Checkpoint {
+  /// Files that make a directory load in Transformers, copied beside the weights where the source has them.
+  static let companions = [
+    "config.json", "vocab.txt", "tokenizer_config.json", "tokenizer.json", "special_tokens_map.json",
+    "added_tokens.json", "generation_config.json",
+  ]
+
+  /// Refuses an output directory that ``writePatched(_:to:overwrite:)`` would refuse, before any work is done.
+  ///
+  /// - Throws: ``CheckpointError/outputExists(path:)``, ``CheckpointError/outputIsSource(path:)`` or
+  ///   ``CheckpointError/cannotWrite(path:reason:)``.
+  public func checkOutput(_ output: URL, overwrite: Bool) throws(CheckpointError) {
+    let written = output.appending(path: weightsFile.lastPathComponent)
+    for (one, other) in [(output, directory), (written, weightsFile)] {
+      if let identity = Self.identity(one), identity == Self.identity(other) {
+        throw .outputIsSource(path: output.path)
+      }
+    }
+    var isDirectory: ObjCBool = false
+    if FileManager.default.fileExists(atPath: output.path, isDirectory: &isDirectory) {
+      guard isDirectory.boolValue else {
+        throw .cannotWrite(path: output.path, reason: "it is a file, and --output names a directory")
+      }
+      let contents = (try? FileManager.default.contentsOfDirectory(atPath: output.path)) ?? []
+      guard overwrite || contents.isEmpty else { throw .outputExists(path: output.path) }
+      guard FileManager.default.isWritableFile(atPath: output.path) else {
+        throw .cannotWrite(path: output.path, reason: "this user may not write there")
+      }
+      let stale = contents.filter {
+        $0 != weightsFile.lastPathComponent && !$0.hasPrefix(".")
+          && ($0.hasSuffix(".h5") || $0.hasSuffix(".safetensors"))
+      }
+      guard stale.isEmpty else {
+        throw .cannotWrite(
+          path: output.path,
+          reason:
+            "it holds other weights (\(stale.sorted().joined(separator: ", "))), beside which it would not be "
+            + "plain which are meant; remove them or choose another --output")
+      }
+    } else {
+      var ancestor = output.standardizedFileURL
+      repeat {
+        ancestor.deleteLastPathComponent()
+      } while !FileManager.default.fileExists(atPath: ancestor.path)
+      _ = FileManager.default.fileExists(atPath: ancestor.path, isDirectory: &isDirectory)
+      guard isDirectory.boolValue else {
+        throw .cannotWrite(path: output.path, reason: "\(ancestor.path) is a file, not a directory")
+      }
+      guard FileManager.default.isWritableFile(atPath: ancestor.path) else {
+        throw .cannotWrite(path: output.path, reason: "this user may not write in \(ancestor.path)")
+      }
+    }
+  }
+
+  /// Writes a copy of the checkpoint in which some value slots are replaced.
+  ///
+  /// Every file is copied byte by byte beside its target, the slots are written into the copy of the weights in its
+  /// own layout and number format, and when all is on disk the copies are renamed into place, the weights last. So
+  /// neither the source nor a half-written file is ever at risk. Configuration, vocabulary and tokenizer files are
+  /// copied along.
+  /// - Parameters:
+  ///   - slots: The new rows of W2, each neuron at most once.
+  ///   - output: The directory to write, made where it does not exist.
+  ///   - overwrite: Whether files that exist there are replaced; others stay.
+  /// - Returns: The weights file written.
+  /// - Throws: ``CheckpointError``; nothing is left behind then.
+  public func writePatched(
+    _ slots: [ValueSlot], to output: URL, overwrite: Bool
+  ) throws(CheckpointError) -> URL {
+    try checkOutput(output, overwrite: overwrite)
+    for slot in slots { try check(slot) }
+    for (_, same) in Dictionary(grouping: slots, by: { [$0.layer, $0.index] }) where same.count > 1 {
+      throw .badSlot(layer: same[0].layer, index: same[0].index, reason: "it is given \(same.count) times")
+    }
+    let files = FileManager.default
+    let weights = weightsFile.lastPathComponent
+    let companions = Self.companions.filter {
+      $0 != weights && files.fileExists(atPath: directory.appending(path: $0).path)
+    }
+    let target = output.appending(path: weights)
+    var made: [URL] = []
+    var partial: [(temporary: URL, target: URL)] = []
+    do {
+      made = try Self.makeDirectory(output)
+      for name in companions + [weights] {
+        let source = name == weights ? weightsFile : directory.appending(path: name)
+        let temporary = output.appending(path: ".\(name).\(UUID().uuidString).partial")
+        partial.append((temporary, output.appending(path: name)))
+        // The link's target is copied: a copied link would lead the slots into the source.
+        try files.copyItem(at: source.resolvingSymlinksInPath(), to: temporary)
+        try files.setAttributes([.posixPermissions: 0o644], ofItemAtPath: temporary.path)
+        if name == weights { try write(slots, into: temporary) }
+        try Self.synchronize(temporary)
+      }
+      // Asked for all before the first is replaced: a directory in a file's place is the one obstacle left.
+      for (_, target) in partial {
+        var isDirectory: ObjCBool = false
+        guard !files.fileExists(atPath: target.path, isDirectory: &isDirectory) || !isDirectory.boolValue
+        else {
+          throw CheckpointError.cannotWrite(
+            path: target.path, reason: "it is a directory, where a file is to be")
+        }
+      }
+      for (temporary, target) in partial {
+        guard rename(temporary.path, target.path) == 0 else {
+          throw CheckpointError.cannotWrite(path: target.path, reason: String(cString: strerror(errno)))
+        }
+      }
+      return target
+    } catch {
+      for (temporary, _) in partial { try? files.removeItem(at: temporary) }
+      if let first = made.first { try? files.removeItem(at: first) }
+      if let error = error as? CheckpointError { throw error }
+      let reason = (error as? HDF5Error)?.reason ?? Self.reason(error)
+      throw .cannotWrite(path: output.path, reason: reason)
+    }
+  }
+
+  /// Makes a directory and those above it, and returns the ones that were not there before, outermost first.
+  private static func makeDirectory(_ url: URL) throws -> [URL] {
+    var missing: [URL] = []
+    var ancestor = url.standardizedFileURL
+    while !FileManager.default.fileExists(atPath: ancestor.path) {
+      missing.insert(ancestor, at: 0)
+      ancestor.deleteLastPathComponent()
+    }
+    var made: [URL] = []
+    do {
+      for directory in missing {
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: false)
+        made.append(directory)
+      }
+    } catch {
+      if let first = made.first { try? FileManager.default.removeItem(at: first) }
+      throw error
+    }
+    return made
+  }
+
+  private func check(_ slot: ValueSlot) throws(CheckpointError) {
+    func bad(_ reason: String) -> CheckpointError {
+      .badSlot(layer: slot.layer, index: slot.index, reason: reason)
+    }
+    guard (0..<configuration.layerCount).contains(slot.layer),
+      (0..<configuration.intermediateSize).contains(slot.index)
+    else {
+      throw bad(
+        "the model has \(configuration.layerCount) layers of \(configuration.intermediateSize) neurons")
+    }
+    guard slot.values.count == configuration.hiddenSize else {
+      throw bad(
+        "it has \(slot.values.count) values, and the model's hidden size is \(configuration.hiddenSize)")
+    }
+    let entry = try entry(TensorRole.output(layer: slot.layer, configuration).description)
+    guard slot.values.allSatisfy({ $0.isFinite && entry.format?.encode($0) != nil }) else {
+      throw bad("a value is not finite, or too large for the file's \(entry.element)")
+    }
+  }
+
+  private func write(_ slots: [ValueSlot], into url: URL) throws {
+    let byRow = orientation == .inputByOutput
+    if case .safetensors = format {
+      let handle = try FileHandle(forUpdating: url)
+      defer { try? handle.close() }
+      for slot in slots {
+        let entry = try entry(TensorRole.output(layer: slot.layer, configuration).description)
+        guard case .bytes(let offset, let format) = entry.location else { continue }
+        let columns = entry.shape[1]
+        for (position, value) in slot.values.enumerated() {
+          let index = byRow ? slot.index * columns + position : position * columns + slot.index
+          try handle.seek(toOffset: UInt64(offset + index * format.size))
+          try handle.write(contentsOf: format.encode(value) ?? [])
+        }
+      }
+      return
+    }
+    let file = try File.open(url, writable: true)
+    for slot in slots {
+      let dataset = try file.dataset(
+        entry(TensorRole.output(layer: slot.layer, configuration).description).name)
+      if byRow {
+        try dataset.writeRow(slot.index, slot.values)
+      } else {
+        try dataset.writeColumn(slot.index, slot.values)
+      }
+    }
+    try file.close()
+  }
+
+  private static func synchronize(_ url: URL) throws {
+    let handle = try FileHandle(forUpdating: url)
+    try handle.synchronize()
+    try handle.close()
+  }
+
+  /// Device and inode, by which two paths are known to be one file.
+  private static func identity(_ url: URL) -> [UInt64]? {
+    var status = stat()
+    guard stat(url.path, &status) == 0 else { return nil }
+    return [UInt64(status.st_dev), UInt64(status.st_ino)]
+  }
+
+  private static func reason(_ error: any Error) -> String {
+    let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
+    if let underlying, underlying.domain == NSPOSIXErrorDomain {
+      return String(cString: strerror(Int32(underlying.code)))
+    }
+    return (error as NSError).localizedDescription
+  }
+}

@@ -1,0 +1,219 @@
+import BERT
+import Foundation
+import Neurons
+import Relations
+
+/// Everything there is to know about one edit, as it is kept beside the checkpoint that it made.
+///
+/// Enough to make the edit again from its source and to evaluate it.
+public struct EditRecord: Sendable, Hashable, Codable {
+  /// The version of this document's form.
+  public static let currentSchema = 1
+  /// The name of the record in an output directory.
+  public static let fileName = "edit.json"
+
+  /// A checkpoint that takes part.
+  public struct Source: Sendable, Hashable, Codable {
+    /// The model directory, or weights file, as the user gave it.
+    public var model: String
+    /// Name of the weights file.
+    public var file: String
+    /// SHA-256 of the weights file, lower-case hexadecimal.
+    public var sha256: String
+
+    /// A checkpoint by its path, file and fingerprint.
+    public init(model: String, file: String, sha256: String) {
+      self.model = model
+      self.file = file
+      self.sha256 = sha256
+    }
+  }
+
+  /// What kind of edit.
+  public enum Kind: String, Sendable, Hashable, Codable {
+    /// One fact got another answer.
+    case update
+    /// A relation was erased.
+    case erase
+  }
+
+  /// The method with all its parameters; those of the other kind are absent.
+  public struct Method: Sendable, Hashable, Codable {
+    /// Its name.
+    public var name: String
+    /// λ₁ of an update.
+    public var lambda1: Double?
+    /// λ₂ of an update.
+    public var lambda2: Double?
+    /// How many neurons an erasure took at most.
+    public var top: Int?
+    /// What an erasure filled slots with.
+    public var fill: PaperErasure.Fill?
+
+    /// A method by name and parameters.
+    public init(
+      name: String, lambda1: Double? = nil, lambda2: Double? = nil, top: Int? = nil, fill: PaperErasure.Fill? = nil
+    ) {
+      self.name = name
+      self.lambda1 = lambda1
+      self.lambda2 = lambda2
+      self.top = top
+      self.fill = fill
+    }
+  }
+
+  /// How the neurons were located.
+  public struct Location: Sendable, Hashable, Codable {
+    /// The attribution rule, or `baseline`.
+    public var rule: String
+    /// Points on the path.
+    public var steps: Int
+    /// The share of prompts that refining ended with.
+    public var p: Double
+    /// Number of facts that were located together.
+    public var facts: Int
+
+    /// The settings that `located` was made with.
+    public init(_ located: LocatedRelation) {
+      (rule, steps, p, facts) = (located.rule, located.steps, located.p, located.facts.count)
+    }
+  }
+
+  /// Version of the form, now 1.
+  public var schema = EditRecord.currentSchema
+  /// `knedit` and its version.
+  public var tool: String
+  /// What kind of edit.
+  public var kind: Kind
+  /// The checkpoint that was read.
+  public var source: Source
+  /// The checkpoint that was written.
+  public var result: Source
+  /// The relations directory, as the user gave it.
+  public var relations: String
+  /// The relation's name.
+  public var relation: String
+  /// The fact that was updated.
+  public var fact: Fact?
+  /// Its new answer.
+  public var newAnswer: String?
+  /// The method.
+  public var method: Method
+  /// How the neurons were located.
+  public var location: Location
+  /// The neurons whose value slots changed.
+  public var neurons: [Neuron]
+  /// The facts an erasure was made from and is judged on: index into the relation's facts.
+  public var factIndices: [Int]?
+  /// The prompts of the fact; figures over paraphrases are over these.
+  public var prompts: [String]
+  /// The prompt that the edit is judged on first, one of ``prompts``.
+  public var editedPrompt: String?
+  /// Seed of every random choice.
+  public var seed: UInt64
+  /// Figures on the source.
+  public var before: [String: Double]
+  /// The same figures on the result.
+  public var after: [String: Double]
+
+  /// A record of the current form.
+  public init(
+    tool: String, kind: Kind, source: Source, result: Source, relations: String, relation: String, fact: Fact?,
+    newAnswer: String?, method: Method, location: Location, neurons: [Neuron], factIndices: [Int]?, prompts: [String],
+    editedPrompt: String?, seed: UInt64, before: [String: Double], after: [String: Double]
+  ) {
+    self.tool = tool
+    self.kind = kind
+    self.source = source
+    self.result = result
+    self.relations = relations
+    self.relation = relation
+    self.fact = fact
+    self.newAnswer = newAnswer
+    self.method = method
+    self.location = location
+    self.neurons = neurons
+    self.factIndices = factIndices
+    self.prompts = prompts
+    self.editedPrompt = editedPrompt
+    self.seed = seed
+    self.before = before
+    self.after = after
+  }
+
+  /// Reads a record, or the record in an output directory.
+  ///
+  /// - Throws: ``EditError``.
+  public init(contentsOf url: URL) throws(EditError) {
+    var isDirectory: ObjCBool = false
+    let exists = FileManager.default.fileExists(atPath: url.path, isDirectory: &isDirectory)
+    let file = exists && isDirectory.boolValue ? url.appending(path: Self.fileName) : url
+    let data: Data
+    do { data = try Data(contentsOf: file) } catch { throw .unreadableRecord(path: file.path) }
+    do { self = try JSONDecoder().decode(EditRecord.self, from: data) } catch {
+      throw .notARecord(path: file.path)
+    }
+    guard schema == Self.currentSchema else { throw .notARecord(path: file.path) }
+  }
+}
+
+/// Why an edit cannot be made or judged.
+public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, LocalizedError {
+  /// There is no neuron to edit.
+  case noNeurons(relation: String, subject: String?)
+  /// The new answer is the old one.
+  case sameAnswer(String)
+  /// The model says the new answer already.
+  case alreadySays(String, prompts: Int)
+  /// The record cannot be opened.
+  case unreadableRecord(path: String)
+  /// The file is not a record that this version can read.
+  case notARecord(path: String)
+  /// The record lacks what its kind of edit needs.
+  case incompleteRecord(field: String)
+  /// A checkpoint is not the one that the record names.
+  case otherCheckpoint(path: String, expected: String, found: String)
+
+  /// One sentence for people.
+  public var description: String {
+    switch self {
+    case .noNeurons(let relation, let subject):
+      (subject.map { "No knowledge neuron of “\($0)” in \(relation) is left to edit" }
+        ?? "No knowledge neuron of \(relation) was found")
+        + "; locate with more steps or more facts, or give a neurons file with --neurons."
+    case .sameAnswer(let answer): "--to “\(answer)” is the answer that the fact has already; give another."
+    case .alreadySays(let answer, let prompts):
+      "The model says “\(answer)” on all \(prompts) prompts already, so there is nothing to update."
+    case .unreadableRecord(let path): "\(path) cannot be opened; give a record, or the directory that an edit wrote."
+    case .notARecord(let path): "\(path) is not an edit record of schema \(EditRecord.currentSchema)."
+    case .incompleteRecord(let field): "The record has no \(field), without which it cannot be evaluated."
+    case .otherCheckpoint(let path, let expected, let found):
+      "\(path) is not the checkpoint of the record: its SHA-256 begins with \(found.prefix(12)), the record's with "
+        + "\(expected.prefix(12))."
+    }
+  }
+
+  /// The same, for Foundation.
+  public var errorDescription: String? { description }
+}
+
+extension EditRecord {
+  /// The value slots of the edit, computed again from its source.
+  ///
+  /// - Throws: ``EditError/incompleteRecord(field:)``, or `ModelError` for an answer that the model does not have.
+  public func editingMethod(in model: MaskedLanguageModel) throws -> any EditingMethod {
+    switch kind {
+    case .update:
+      guard let fact else { throw EditError.incompleteRecord(field: "fact") }
+      guard let newAnswer else { throw EditError.incompleteRecord(field: "newAnswer") }
+      guard let lambda1 = method.lambda1, let lambda2 = method.lambda2 else {
+        throw EditError.incompleteRecord(field: "lambda1 and lambda2")
+      }
+      return PaperUpdate(
+        old: try model.answer(fact.answer), new: try model.answer(newAnswer), lambda1: lambda1, lambda2: lambda2)
+    case .erase:
+      guard let fill = method.fill else { throw EditError.incompleteRecord(field: "fill") }
+      return PaperErasure(fill: fill)
+    }
+  }
+}

@@ -1,0 +1,22 @@
+import BERT
+import Checkpoint
+import Neurons
+
+/// A way to compute new value slots for chosen neurons.
+///
+/// A method is a small value whose stored properties are its parameters; both go into the record of an edit.
+public protocol EditingMethod: Sendable {
+  /// The name by which users choose it and the record keeps it.
+  var name: String { get }
+
+  /// New rows of W2 for `neurons`; nothing else changes.
+  func valueSlots(of neurons: [Neuron], in model: MaskedLanguageModel) throws -> [ValueSlot]
+}
+
+extension BERTWeights {
+  /// The word embedding of a piece, `[hidden]`.
+  func wordEmbedding(_ id: Int) -> [Double] { wordEmbeddings.row(id).map(Double.init) }
+}
+
+/// ‖x‖.
+func norm(_ x: [Double]) -> Double { x.reduce(0) { $0 + $1 * $1 }.squareRoot() }

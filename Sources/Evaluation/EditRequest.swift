@@ -1,0 +1,108 @@
+import Attribution
+import BERT
+import Checkpoint
+import Editing
+import Foundation
+import Kernels
+import Neurons
+import Relations
+
+/// What an update and an erasure have in common: models, relations, neurons and where the result goes.
+public struct EditRequest: Sendable {
+  /// The source model.
+  public let model: MaskedLanguageModel
+  /// Its path as the user gave it, for the record.
+  public let modelPath: String
+  /// The relations.
+  public let catalogue: RelationCatalogue
+  /// Their path as the user gave it, for the record.
+  public let relationsPath: String
+  /// The relation concerned.
+  public let relation: Relation
+  /// Neurons located before; nil to locate now.
+  public let located: LocatedRelation?
+  /// How to locate now.
+  public let method: LocatingMethod
+  /// The directory to write.
+  public let output: URL
+  /// Whether files that exist there are replaced.
+  public let overwrite: Bool
+  /// Seed of every random choice.
+  public let seed: UInt64
+  /// `knedit` and its version, for the record.
+  public let tool: String
+  /// Threads to use.
+  public let threads: ThreadCount
+  /// Bytes that locating may use beside the weights.
+  public let memory: Int
+
+  /// A request with all its parts.
+  public init(
+    model: MaskedLanguageModel, modelPath: String, catalogue: RelationCatalogue, relationsPath: String,
+    relation: Relation, located: LocatedRelation?, method: LocatingMethod, output: URL, overwrite: Bool, seed: UInt64,
+    tool: String, threads: ThreadCount, memory: Int
+  ) {
+    self.model = model
+    self.modelPath = modelPath
+    self.catalogue = catalogue
+    self.relationsPath = relationsPath
+    self.relation = relation
+    self.located = located
+    self.method = method
+    self.output = output
+    self.overwrite = overwrite
+    self.seed = seed
+    self.tool = tool
+    self.threads = threads
+    self.memory = memory
+  }
+
+  /// The neurons that were given, checked against the model, or located now on `facts`.
+  func locate(
+    _ facts: [(fact: Fact, prompts: [String])], progress: (Int) -> Void
+  ) throws -> LocatedRelation {
+    guard let located else {
+      return try model.locate(
+        facts, relation: relation.name, method: method, threads: threads, memory: memory, progress: progress)
+    }
+    let configuration = model.bert.configuration
+    for neuron in located.facts.flatMap(\.refinedSet) {
+      guard (0..<configuration.layerCount).contains(neuron.layer),
+        (0..<configuration.intermediateSize).contains(neuron.index)
+      else {
+        throw LocationError.noSuchNeuron(
+          layer: neuron.layer, index: neuron.index, layers: configuration.layerCount,
+          width: configuration.intermediateSize)
+      }
+    }
+    return located
+  }
+
+  /// Writes the patched checkpoint and returns both fingerprints.
+  func write(_ slots: [ValueSlot]) throws -> (source: EditRecord.Source, result: EditRecord.Source) {
+    let source = model.checkpoint.weightsFile
+    let sourcePrint = try fingerprint(of: source)
+    let written = try model.checkpoint.writePatched(slots, to: output, overwrite: overwrite)
+    return (
+      EditRecord.Source(model: modelPath, file: source.lastPathComponent, sha256: sourcePrint),
+      EditRecord.Source(model: output.path, file: written.lastPathComponent, sha256: try fingerprint(of: written))
+    )
+  }
+
+  /// Writes the record into the output directory.
+  func write(_ record: EditRecord) throws {
+    let url = output.appending(path: EditRecord.fileName)
+    do { try record.json().write(to: url, options: .atomic) } catch {
+      throw CheckpointError.cannotWrite(path: url.path, reason: error.localizedDescription)
+    }
+  }
+}
+
+extension Encodable {
+  /// The value as a JSON document with sorted keys, ending in a line break.
+  public func json() throws -> Data {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    return try encoder.encode(self) + Data("\n".utf8)
+  }
+}

@@ -1,0 +1,51 @@
+import COneDNN
+import Tensors
+
+/// A matrix product by oneDNN, which picks the widest instructions of the CPU it runs on.
+///
+/// `result = scale · a · b` (or `+=` when accumulating), `a` `[m, k]`, `b` `[k, n]`, `result` `[m, n]`; with
+/// `transposingA` (`transposingB`) the operand is given as `[k, m]` (`[n, k]`).
+/// - Complexity: `m · n · k` multiply-adds.
+public func multiply(
+  _ a: Slice, transposingA: Bool = false, _ b: Slice, transposingB: Bool = false, scale: Float = 1,
+  into result: Slice, accumulating: Bool = false
+) {
+  let k = transposingA ? a.rows : a.columns
+  precondition((transposingA ? a.columns : a.rows) == result.rows)
+  precondition((transposingB ? b.rows : b.columns) == result.columns)
+  precondition((transposingB ? b.columns : b.rows) == k)
+  product(
+    a.pointer(0), a.stride, transposingA, b.pointer(0), b.stride, transposingB, k, scale, result, accumulating)
+}
+
+/// The product of rows with a weight matrix that the checkpoint holds.
+///
+/// `result = a · weight`, `a` `[m, k]`, `weight` `[k, n]`, or `[n, k]` when `transposing`.
+/// - Complexity: `m · n · k` multiply-adds.
+public func multiply(
+  _ a: Slice, weight: Tensor, transposing: Bool, into result: Slice, accumulating: Bool = false
+) {
+  precondition(a.rows == result.rows && weight.shape.count == 2)
+  precondition((transposing ? weight.columns : weight.rows) == a.columns)
+  precondition((transposing ? weight.rows : weight.columns) == result.columns)
+  weight.withUnsafeBufferPointer { values in
+    guard let base = values.baseAddress else { return }
+    product(
+      a.pointer(0), a.stride, false, base, weight.columns, transposing, a.columns, 1, result, accumulating)
+  }
+}
+
+/// Both public forms come here with shapes already checked: every access lies within the slices and the tensor.
+private func product(
+  _ a: UnsafePointer<Float>, _ strideA: Int, _ transposingA: Bool, _ b: UnsafePointer<Float>, _ strideB: Int,
+  _ transposingB: Bool, _ k: Int, _ scale: Float, _ result: Slice, _ accumulating: Bool
+) {
+  guard result.rows > 0, result.columns > 0 else { return }
+  let transposed = CChar(UInt8(ascii: "T"))
+  let plain = CChar(UInt8(ascii: "N"))
+  let status = dnnl_sgemm(
+    transposingA ? transposed : plain, transposingB ? transposed : plain, dnnl_dim_t(result.rows),
+    dnnl_dim_t(result.columns), dnnl_dim_t(k), scale, a, dnnl_dim_t(strideA), b, dnnl_dim_t(strideB),
+    accumulating ? 1 : 0, result.pointer(0), dnnl_dim_t(result.stride))
+  precondition(status == dnnl_success, "oneDNN refused a matrix product")
+}

@@ -1,0 +1,58 @@
+import COneDNN
+import Foundation
+
+/// Threads to use: at least one, at most the processor's cores.
+public struct ThreadCount: Sendable, Hashable {
+  /// The number of threads.
+  public let value: Int
+
+  /// All cores that the process may use.
+  public static var allCores: ThreadCount { ThreadCount(ProcessInfo.processInfo.activeProcessorCount) }
+
+  /// `value` threads; numbers below one count as one.
+  public init(_ value: Int) { self.value = max(1, value) }
+}
+
+/// Lets matrix products called from this thread use `threads` threads.
+public func useThreads(_ threads: ThreadCount) { omp_set_num_threads(Int32(clamping: threads.value)) }
+
+/// Runs `body` for each index below `count` on up to `threads` threads and returns the results in order.
+///
+/// Each call has one core to itself, also in its matrix products: independent streams of one thread each lose nothing
+/// against products on all cores. Which thread runs which index has no influence on the results.
+public func concurrently<Result: Sendable>(
+  _ count: Int, threads: ThreadCount, _ body: @Sendable (Int) -> Result
+) -> [Result] {
+  if count == 1 || threads.value == 1 {
+    useThreads(count == 1 ? threads : ThreadCount(1))
+    return (0..<count).map(body)
+  }
+  let slots = ResultSlots<Result>(count)
+  let workers = min(threads.value, count)
+  DispatchQueue.concurrentPerform(iterations: workers) { _ in
+    useThreads(ThreadCount(1))
+    while let index = slots.next() { slots.put(body(index), at: index) }
+  }
+  return slots.results
+}
+
+/// Hands out indices and collects results; the lock guards both.
+private final class ResultSlots<Result: Sendable>: @unchecked Sendable {
+  private let lock = NSLock()
+  private var upcoming = 0
+  private var stored: [Result?]
+
+  init(_ count: Int) { stored = Array(repeating: nil, count: count) }
+
+  func next() -> Int? {
+    lock.withLock {
+      guard upcoming < stored.count else { return nil }
+      defer { upcoming += 1 }
+      return upcoming
+    }
+  }
+
+  func put(_ result: Result, at index: Int) { lock.withLock { stored[index] = result } }
+
+  var results: [Result] { stored.compactMap { $0 } }
+}

@@ -1,0 +1,93 @@
+import Attribution
+import BERT
+import Kernels
+import Relations
+
+/// How neurons are located.
+public enum LocatingMethod: Sendable, Hashable {
+  /// By integrated gradients.
+  case attribution(AttributionRule)
+  /// By activation alone, the paper's comparison.
+  case baseline
+
+  /// The rule's name, or `baseline`.
+  public var name: String {
+    switch self {
+    case .attribution(let rule): rule.name
+    case .baseline: "baseline"
+    }
+  }
+
+  /// Points on the path; 0 for the baseline.
+  public var steps: Int {
+    switch self {
+    case .attribution(let rule): rule.steps
+    case .baseline: 0
+    }
+  }
+
+  /// The coarse threshold, as a share of the largest score.
+  public var ratio: Double {
+    switch self {
+    case .attribution: AttributionScores.coarseRatio
+    case .baseline: AttributionScores.baselineRatio
+    }
+  }
+}
+
+extension MaskedLanguageModel {
+  /// Locates the neurons of facts of one relation.
+  ///
+  /// - Parameters:
+  ///   - facts: Facts with their prompts, all of one relation, refined together.
+  ///   - relation: The relation's name.
+  ///   - method: How.
+  ///   - threads: Threads to use.
+  ///   - memory: Bytes that may be used beside the weights.
+  ///   - scores: Sees the scores of each fact's prompts, in the order of facts.
+  ///   - progress: Is told how many of the prompts are done.
+  /// - Throws: `PromptError` or `ModelError` for a prompt or answer that the model cannot take, and what `scores` throws.
+  public func locate(
+    _ facts: [(fact: Fact, prompts: [String])], relation: String, method: LocatingMethod,
+    threads: ThreadCount = .allCores, memory: Int = 1 << 30,
+    scores observe: (Int, [AttributionScores]) throws -> Void = { _, _ in }, progress: (Int) -> Void = { _ in }
+  ) throws -> LocatedRelation {
+    var coarse: [[Set<Neuron>]] = []
+    var done = 0
+    var start = 0
+    while start < facts.count {
+      // As many facts at a time as keep all threads busy, so that progress can be told and scores need not pile up.
+      var end = start
+      var targets: [AttributionTarget] = []
+      while end < facts.count, targets.count < 32 || end == start {
+        let answer = try answer(facts[end].fact.answer)
+        for prompt in facts[end].prompts { targets.append(AttributionTarget(prompt: try encode(prompt), answer: answer)) }
+        end += 1
+      }
+      var scores: [AttributionScores]
+      switch method {
+      case .attribution(let rule): scores = bert.attributions(targets, rule: rule, threads: threads, memory: memory)
+      case .baseline: scores = bert.baselineScores(targets.map(\.prompt), threads: threads)
+      }
+      for index in start..<end {
+        let own = Array(scores.prefix(facts[index].prompts.count))
+        scores.removeFirst(own.count)
+        try observe(index, own)
+        coarse.append(own.map { $0.coarseSet(ratio: method.ratio) })
+        done += own.count
+      }
+      progress(done)
+      start = end
+    }
+    let refinement = Refinement(coarseSets: coarse)
+    return LocatedRelation(
+      relation: relation, p: refinement.p, meanSize: refinement.meanSize, rule: method.name, steps: method.steps,
+      facts: zip(facts, refinement.sets).map { entry, set in
+        LocatedFact(
+          subject: entry.fact.subject, answer: entry.fact.answer,
+          neurons: set.map {
+            LocatedFact.Member(layer: $0.neuron.layer, index: $0.neuron.index, prompts: $0.prompts)
+          })
+      })
+  }
+}

@@ -1,0 +1,64 @@
+import ArgumentParser
+import Editing
+import Evaluation
+import Foundation
+import Neurons
+import Relations
+
+extension PaperErasure.Fill: ExpressibleByArgument {}
+
+struct EraseCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "erase", abstract: "Make the model forget a relation, and write the patched checkpoint.")
+
+  @Option(help: "The relation, by name (P36) or label (capital).")
+  var relation: String
+
+  @Option(help: "How many neurons to take, those in most refined sets.")
+  var top = 20
+
+  @Option(help: "What their value slots become: zero, or unk, the embedding of [UNK].")
+  var fill = PaperErasure.Fill.zero
+
+  @Option(help: "A subject to locate by; may be repeated. Default: all of the relation.")
+  var subject: [String] = []
+
+  @OptionGroup var edit: EditOutputOptions
+  @OptionGroup var options: LocateOptions
+  @OptionGroup var model: ModelOptions
+  @OptionGroup var printing: PrintOptions
+
+  func validate() throws {
+    guard top >= 1 else { throw ValidationError("--top must be at least 1.") }
+  }
+
+  func run() throws {
+    let catalogue = try model.openRelations()
+    let relation = try catalogue.relation(named: relation)
+    let chosen = try relation.choose(subjects: subject, selection: options.selection(), limit: options.limit)
+    let located = try edit.neurons.map {
+      try LocatedRelations(contentsOf: URL(filePath: $0)).relation(relation.name)
+    }
+    let opened = try model.openModel()
+    let facts = chosen.filter { opened.canAnswer($0) }
+    if facts.count < chosen.count, !printing.quiet {
+      Console.note("\(chosen.count - facts.count) facts are left out: their answers are not one word piece of this model.")
+    }
+    let erasure = RelationErasure(
+      request: EditRequest(
+        model: opened, modelPath: try model.modelPath(), catalogue: catalogue,
+        relationsPath: try model.relationsPath(), relation: relation, located: located, method: options.method,
+        output: URL(filePath: edit.output), overwrite: edit.force, seed: edit.seed, tool: "knedit \(Knedit.version)",
+        threads: model.threadCount, memory: options.memoryBytes), facts: facts, top: top, fill: fill)
+    let progress = Progress(
+      "Locating (prompts)", total: facts.count * relation.templates.count, quiet: printing.quiet)
+    let outcome = try erasure.carryOut { progress.update($0) }
+    if printing.format == .json {
+      return try Console.deliver(String(decoding: outcome.record.json(), as: UTF8.self), to: nil)
+    }
+    try Console.deliver(
+      "Erased \(relation.name) (\(relation.label))\n" + Report.neurons(outcome.record.neurons) + "\n\n"
+        + Report.erasure(outcome.evaluation)
+        + "\n\nWritten to \(edit.output); see edit.json there, or run knedit evaluate \(edit.output)", to: nil)
+  }
+}

@@ -1,0 +1,63 @@
+import ArgumentParser
+import BERT
+import Editing
+import Evaluation
+import Foundation
+import Relations
+
+struct EvaluateCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "evaluate", abstract: "Judge an edit from its record, beside the same edit on random neurons.",
+    discussion: """
+      Both checkpoints must be the ones of the record, which their fingerprints tell. Where the written checkpoint is \
+      not at hand, the edit is made again in memory.
+      """)
+
+  @Argument(help: "A record, or the directory that an edit wrote.")
+  var record: String
+
+  @OptionGroup var model: ModelOptions
+  @OptionGroup var printing: PrintOptions
+  @OptionGroup var result: ResultFileOptions
+
+  func run() throws {
+    let url = URL(filePath: record)
+    let record = try EditRecord(contentsOf: url)
+    let source = try MaskedLanguageModel(opening: sourceLocation(record))
+    let relationsPath = model.relations ?? record.relations
+    let catalogue = try RelationCatalogue(
+      directory: FileManager.default.fileExists(atPath: relationsPath)
+        ? URL(filePath: relationsPath) : URL(filePath: try model.relationsPath()))
+    let written = try [url, url.deletingLastPathComponent(), URL(filePath: record.result.model)].first {
+      FileManager.default.fileExists(atPath: $0.appending(path: record.result.file).path)
+    }.map { try MaskedLanguageModel(opening: $0.appending(path: record.result.file)) }
+    let evaluation = try RecordEvaluation(
+      record, source: source, result: written, catalogue: catalogue, threads: model.threadCount)
+    if written == nil, !printing.quiet {
+      Console.note("The written checkpoint is not at hand; the edit was made again in memory.")
+    }
+    if printing.format == .json {
+      return try Console.deliver(String(decoding: evaluation.json(), as: UTF8.self), to: result.output)
+    }
+    var text = ""
+    if let update = evaluation.update, let fact = record.fact {
+      text = "\(fact.subject): \(fact.answer) → \(record.newAnswer ?? "") (\(record.relation))\n"
+        + Report.neurons(record.neurons) + "\n\n" + Report.update(update, control: evaluation.updateControl)
+    } else if let erasure = evaluation.erasure {
+      text = "Erased \(record.relation)\n" + Report.neurons(record.neurons) + "\n\n"
+        + Report.erasure(erasure, control: evaluation.erasureControl)
+    }
+    try Console.deliver(text, to: result.output)
+  }
+
+  /// The source: as given now, as recorded, or the bundled demo when the recorded path is not there.
+  private func sourceLocation(_ record: EditRecord) throws -> URL {
+    if let given = model.model { return URL(filePath: given) }
+    let recorded = URL(filePath: record.source.model)
+    if FileManager.default.fileExists(atPath: recorded.path) {
+      let file = recorded.appending(path: record.source.file)
+      return FileManager.default.fileExists(atPath: file.path) ? file : recorded
+    }
+    return URL(filePath: try DemoCheckpoint.path())
+  }
+}

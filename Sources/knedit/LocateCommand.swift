@@ -1,0 +1,82 @@
+import ArgumentParser
+import BERT
+import Evaluation
+import Foundation
+import HDF5
+import Neurons
+import Relations
+
+struct LocateCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "locate", abstract: "Find the neurons that express facts.")
+
+  @Option(help: "A relation, by name (P36) or label (capital); may be repeated. With --facts: default all in the file.")
+  var relation: [String] = []
+
+  @Option(help: "A subject; may be repeated. Default: all of the relation.")
+  var subject: [String] = []
+
+  @Option(help: "Also write every score, [prompt, layer, neuron] float32 per fact, to this HDF5 file.")
+  var attributions: String?
+
+  @OptionGroup var options: LocateOptions
+  @OptionGroup var model: ModelOptions
+  @OptionGroup var printing: PrintOptions
+  @OptionGroup var result: ResultFileOptions
+
+  func validate() throws {
+    guard !relation.isEmpty || options.facts != nil else {
+      throw ValidationError("Say which relation with --relation, or which facts with --facts.")
+    }
+  }
+
+  func run() throws {
+    let catalogue = try model.openRelations()
+    let selection = try options.selection()
+    let names = relation.isEmpty ? selection?.relationNames ?? [] : relation
+    let relations = try names.map { try catalogue.relation(named: $0) }
+    let chosen = try relations.map {
+      try $0.choose(subjects: subject, selection: selection, limit: options.limit)
+    }
+    let opened = try model.openModel()
+    let usable = chosen.map { facts in facts.filter { subject.isEmpty ? opened.canAnswer($0) : true } }
+    let left = chosen.joined().count - usable.joined().count
+    if left > 0, !printing.quiet {
+      Console.note("\(left) facts are left out: their answers are not one word piece of this model.")
+    }
+    let file = try attributions.map { try File.create(URL(filePath: $0), replacing: true) }
+    let total = zip(relations, usable).reduce(0) { $0 + $1.1.count * $1.0.templates.count }
+    let progress = Progress("Locating (prompts)", total: total, quiet: printing.quiet)
+    var before = 0
+    var located: [LocatedRelation] = []
+    for (relation, facts) in zip(relations, usable) {
+      located.append(
+        try opened.locate(
+          facts.map { ($0, relation.prompts(for: $0)) }, relation: relation.name, method: options.method,
+          threads: model.threadCount, memory: options.memoryBytes,
+          scores: { index, scores in
+            try file?.write(scores, of: facts[index], prompts: relation.prompts(for: facts[index]), index: index)
+          }, progress: { progress.update(before + $0) }))
+      before += facts.count * relation.templates.count
+    }
+    try file?.close()
+    let document = LocatedRelations(relations: located)
+    if printing.format == .json {
+      return try Console.deliver(String(decoding: document.json(), as: UTF8.self), to: result.output)
+    }
+    let blocks = located.map { relation in
+      var table = Table(["subject", "answer", "neurons (layer:index, layers from 0; prompts)"])
+      for fact in relation.facts {
+        table.add(
+          fact.subject, fact.answer,
+          fact.neurons.isEmpty
+            ? "none" : fact.neurons.map { "\($0.layer):\($0.index) (\($0.prompts))" }.joined(separator: " "))
+      }
+      let rule = relation.steps > 0 ? "\(relation.rule), \(relation.steps) steps" : relation.rule
+      let size = String(format: "%.2f", relation.meanSize)
+      return Console.bold(relation.relation) + "  \(rule), p \(String(format: "%.2f", relation.p)), "
+        + "\(size) neurons a fact\n" + table.text
+    }
+    try Console.deliver(blocks.joined(separator: "\n\n"), to: result.output)
+  }
+}

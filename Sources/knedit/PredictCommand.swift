@@ -1,0 +1,76 @@
+import ArgumentParser
+import BERT
+import Evaluation
+import Foundation
+
+struct PredictCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "predict", abstract: "Say what the model puts at [MASK].")
+
+  @Argument(help: "Sentences with one [MASK] each.")
+  var text: [String] = []
+
+  @Option(help: "How many answers to show.")
+  var top = 10
+
+  @Option(help: "A file with one sentence a line.")
+  var file: String?
+
+  @OptionGroup var model: ModelOptions
+  @OptionGroup var printing: PrintOptions
+  @OptionGroup var result: ResultFileOptions
+
+  func validate() throws {
+    guard !text.isEmpty || file != nil else {
+      throw ValidationError("Give a sentence with [MASK], or a file of them with --file.")
+    }
+    guard top >= 1 else { throw ValidationError("--top must be at least 1.") }
+  }
+
+  struct MissingFile: Error, CustomStringConvertible {
+    let path: String
+    var description: String { "There is no \(path), or it is no UTF-8 text; --file takes one sentence a line." }
+  }
+
+  private struct Document: Encodable {
+    struct Answer: Encodable {
+      let token: String
+      let probability: Double
+    }
+    struct Prompt: Encodable {
+      let text: String
+      let predictions: [Answer]
+    }
+    let schema = 1
+    let prompts: [Prompt]
+  }
+
+  func run() throws {
+    var texts = text
+    if let file {
+      guard let content = try? String(contentsOf: URL(filePath: file), encoding: .utf8) else {
+        throw MissingFile(path: file)
+      }
+      texts += content.split(whereSeparator: \.isNewline).map(String.init).filter {
+        !$0.trimmingCharacters(in: .whitespaces).isEmpty
+      }
+    }
+    let opened = try model.openModel()
+    let prompts = try texts.map { try opened.encode($0) }
+    let answers = opened.bert.predict(prompts, threads: model.threadCount) { _, prediction in
+      prediction.top(top).map {
+        Document.Answer(token: opened.piece($0), probability: prediction.probability(of: $0))
+      }
+    }
+    let document = Document(prompts: zip(texts, answers).map { .init(text: $0, predictions: $1) })
+    if printing.format == .json {
+      return try Console.deliver(String(decoding: document.json(), as: UTF8.self), to: result.output)
+    }
+    let blocks = document.prompts.map { prompt in
+      var table = Table([], right: [0])
+      for answer in prompt.predictions { table.add(Console.percent(answer.probability), answer.token) }
+      return Console.bold(prompt.text) + "\n" + table.text
+    }
+    try Console.deliver(blocks.joined(separator: "\n\n"), to: result.output)
+  }
+}

@@ -1,0 +1,54 @@
+import Evaluation
+import Neurons
+
+/// Evaluations as tables for people.
+enum Report {
+  static func neurons(_ neurons: [Neuron]) -> String {
+    "\(neurons.count) value slots (layer:index): " + neurons.map { "\($0.layer):\($0.index)" }.joined(separator: " ")
+  }
+
+  static func update(_ e: UpdateEvaluation, control: UpdateEvaluation? = nil) -> String {
+    var prompts = Table(["prompt", "said", "says", "P(old)", "", "P(new)", "", "rank"], right: [3, 4, 5, 6, 7])
+    for (mark, row) in [("* ", e.edited)] + e.paraphrases.filter({ $0.prompt != e.edited.prompt }).map({ ("  ", $0) }) {
+      prompts.add(
+        mark + row.prompt, row.bestBefore, row.bestAfter, Console.percent(row.oldProbabilityBefore),
+        "→ " + Console.percent(row.oldProbabilityAfter), Console.percent(row.newProbabilityBefore),
+        "→ " + Console.percent(row.newProbabilityAfter), "\(row.newRankAfter)")
+    }
+    var figures = Table(["", "this edit", control == nil ? "" : "random neurons"], right: [1, 2])
+    func add(_ name: String, _ value: (UpdateEvaluation) -> String) {
+      figures.add(name, value(e), control.map(value) ?? "")
+    }
+    add("changed, edited prompt (*)") { $0.changeRate == 1 ? "yes" : "no" }
+    add("succeeded, edited prompt (*)") { $0.successRate == 1 ? "yes" : "no" }
+    add("changed, all prompts") { Console.percent($0.paraphraseChangeRate) }
+    add("succeeded, all prompts") { Console.percent($0.paraphraseSuccessRate) }
+    add("perplexity, same relation") {
+      "\(Console.number($0.intraPerplexityBefore)) → \(Console.number($0.intraPerplexityAfter))"
+    }
+    add("perplexity, other relations") {
+      "\(Console.number($0.interPerplexityBefore)) → \(Console.number($0.interPerplexityAfter))"
+    }
+    return prompts.text + "\n\n" + figures.text
+  }
+
+  static func erasure(_ e: ErasureEvaluation, control: ErasureEvaluation? = nil) -> String {
+    var figures = Table(["", "this edit", control == nil ? "" : "random neurons"], right: [1, 2])
+    func add(_ name: String, _ value: (ErasureEvaluation) -> String) {
+      figures.add(name, value(e), control.map(value) ?? "")
+    }
+    func pair(_ before: Double, _ after: Double) -> String {
+      "\(Console.number(before)) → \(Console.number(after)) (\(Console.change(before, after)))"
+    }
+    add("perplexity, the relation") { pair($0.intraPerplexityBefore, $0.intraPerplexityAfter) }
+    add("perplexity, other relations") { pair($0.interPerplexityBefore, $0.interPerplexityAfter) }
+    add("accuracy, the relation") {
+      "\(Console.percent($0.intraAccuracyBefore)) → \(Console.percent($0.intraAccuracyAfter))"
+    }
+    add("accuracy, other relations") {
+      "\(Console.percent($0.interAccuracyBefore)) → \(Console.percent($0.interAccuracyAfter))"
+    }
+    add("right before, wrong now") { Console.percent($0.successRate) }
+    return figures.text
+  }
+}

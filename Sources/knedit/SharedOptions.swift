@@ -1,0 +1,120 @@
+import ArgumentParser
+import Attribution
+import BERT
+import Foundation
+import Kernels
+import Neurons
+import Relations
+
+/// How results are printed.
+enum ResultFormat: String, ExpressibleByArgument, CaseIterable {
+  case text, json
+}
+
+/// Where the model and the relations come from.
+struct ModelOptions: ParsableArguments {
+  @Option(help: "A model directory, or its tf_model.h5 or model.safetensors. Default: the bundled demo.")
+  var model: String?
+
+  @Option(help: "A directory of relations in PARAREL's layout. Default: the bundled demo's.")
+  var relations: String?
+
+  @Option(help: "Threads to use. Default: all cores.")
+  var threads: Int?
+
+  func validate() throws {
+    if let threads, threads < 1 { throw ValidationError("--threads must be at least 1.") }
+  }
+
+  var threadCount: ThreadCount { threads.map(ThreadCount.init) ?? .allCores }
+
+  func modelPath() throws -> String { try model ?? DemoCheckpoint.path() }
+
+  func relationsPath() throws -> String { try relations ?? DemoCheckpoint.path() + "/relations" }
+
+  /// Opens the model and says on standard error what of its directory is not read.
+  func openModel() throws -> MaskedLanguageModel {
+    let model = try MaskedLanguageModel(opening: URL(filePath: modelPath()))
+    for other in model.checkpoint.otherWeights where self.model.map({ !$0.hasSuffix(model.checkpoint.weightsFile.lastPathComponent) }) ?? true {
+      Console.note(
+        "Reading \(model.checkpoint.weightsFile.lastPathComponent); \(other.lastPathComponent) beside it is not read "
+          + "(to use it, pass its path to --model).")
+    }
+    return model
+  }
+
+  func openRelations() throws -> RelationCatalogue {
+    try RelationCatalogue(directory: URL(filePath: relationsPath()))
+  }
+}
+
+/// How results are printed and how much is said meanwhile.
+struct PrintOptions: ParsableArguments {
+  @Option(help: "text for people, json for programs.")
+  var format: ResultFormat = .text
+
+  @Flag(help: "No progress and no notes on standard error.")
+  var quiet = false
+}
+
+/// A file that takes the results in place of standard output.
+struct ResultFileOptions: ParsableArguments {
+  @Option(name: .shortAndLong, help: "Write the results to this file in place of standard output.")
+  var output: String?
+}
+
+/// Which facts are located, and how.
+struct LocateOptions: ParsableArguments {
+  @Option(help: "A file {relation: [index into facts.json, …]} that selects facts.")
+  var facts: String?
+
+  @Option(help: "At most so many facts of a relation, from the first on.")
+  var limit: Int?
+
+  @Option(help: "The sum that stands for the integral: \(AttributionRule.names.joined(separator: ", ")).")
+  var rule = "riemann"
+
+  @Option(help: "Points on the path.")
+  var steps = 20
+
+  @Flag(help: "Locate by activation alone, the paper's baseline.")
+  var baseline = false
+
+  @Option(help: "Megabytes that locating may take beside the weights.")
+  var memory = 1024
+
+  func validate() throws {
+    guard AttributionRule.names.contains(rule) else {
+      throw ValidationError("--rule is one of \(AttributionRule.names.joined(separator: ", ")).")
+    }
+    guard (1...10_000).contains(steps) else { throw ValidationError("--steps must lie between 1 and 10000.") }
+    if let limit, limit < 1 { throw ValidationError("--limit must be at least 1.") }
+    guard (1...(1 << 20)).contains(memory) else { throw ValidationError("--memory must be at least 1 (megabyte).") }
+  }
+
+  var method: LocatingMethod {
+    if baseline { return .baseline }
+    return .attribution(AttributionRule(name: rule, steps: steps) ?? .riemann(steps: steps))
+  }
+
+  var memoryBytes: Int { memory << 20 }
+
+  func selection() throws -> FactSelection? {
+    try facts.map { try FactSelection(contentsOf: URL(filePath: $0)) }
+  }
+}
+
+/// Where an edit goes.
+struct EditOutputOptions: ParsableArguments {
+  @Option(name: .shortAndLong, help: "The directory to write the patched checkpoint and its record to.")
+  var output: String
+
+  @Flag(help: "Replace what an earlier edit wrote to the output directory.")
+  var force = false
+
+  @Option(help: "A file that locate --format json wrote, in place of locating now.")
+  var neurons: String?
+
+  @Option(help: "Seed of every random choice.")
+  var seed: UInt64 = 0
+}

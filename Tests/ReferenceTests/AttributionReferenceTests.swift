@@ -1,0 +1,79 @@
+import Attribution
+import BERT
+import Foundation
+import HDF5
+import Kernels
+import Testing
+
+@Suite("Attributions of kn-mini", .enabled(if: SharedReference.isEnabled))
+struct AttributionReferenceTests {
+  /// 1e-4 of the prompt's largest score is what the protocol allows.
+  static let tolerance = 1e-4
+
+  struct Golden {
+    let target: AttributionTarget
+    let path: String
+  }
+
+  let model: MaskedLanguageModel
+  let file: File
+  let goldens: [Golden]
+
+  init() throws {
+    let model = try MaskedLanguageModel(opening: SharedReference.model)
+    let file = try File.open(SharedReference.directory.appending(path: "reference/goldens/attributions.h5"))
+    goldens = try file.objects().filter { $0.kind == .group }.map { group in
+      let text = try #require(try file.stringAttribute("text", of: group.path))
+      let answer = try #require(try file.stringAttribute("answer", of: group.path))
+      return Golden(
+        target: AttributionTarget(prompt: try model.encode(text), answer: try model.answer(answer)),
+        path: group.path)
+    }
+    self.model = model
+    self.file = file
+  }
+
+  static let rules: [(String, AttributionRule)] = [
+    ("right20", .riemann(steps: 20)), ("left20", .leftRiemann(steps: 20)), ("exact", .gaussLegendre(steps: 48)),
+  ]
+
+  func worst(_ scores: [AttributionScores], _ name: String) throws -> Double {
+    var worst = 0.0
+    for (golden, scores) in zip(goldens, scores) {
+      let expected = try file.dataset("\(golden.path)/\(name)").doubles(expecting: [scores.layers, scores.neurons])
+      let largest = expected.max() ?? 0
+      for (value, wanted) in zip(scores.values, expected) {
+        worst = max(worst, abs(Double(value) - wanted) / largest)
+      }
+    }
+    return worst
+  }
+
+  @Test("scores are those of the reference for every rule", arguments: rules)
+  func scores(name: String, rule: AttributionRule) throws {
+    #expect(goldens.count == 24)
+    let difference = try worst(model.bert.attributions(goldens.map(\.target), rule: rule), name)
+    print("largest difference of \(name) by the largest score", difference)
+    #expect(difference < Self.tolerance)
+  }
+
+  @Test("activations are those of the reference")
+  func activations() throws {
+    let difference = try worst(model.bert.baselineScores(goldens.map(\.target.prompt)), "activation")
+    #expect(difference < Self.tolerance)
+  }
+
+  @Test("cutting the work up for less memory or other threads changes scores by rounding only")
+  func splitting() throws {
+    let targets = Array(goldens.prefix(4).map(\.target))
+    let whole = model.bert.attributions(targets, rule: .riemann(steps: 5), threads: ThreadCount(1))
+    let split = model.bert.attributions(targets, rule: .riemann(steps: 5), threads: ThreadCount(2), memory: 1 << 20)
+    let again = model.bert.attributions(targets, rule: .riemann(steps: 5), threads: ThreadCount(2), memory: 1 << 20)
+    for (a, b) in zip(whole, split) {
+      // Float32 sums in another order: each run may be 1e-4 of the largest score off, where P is close to 1.
+      let worst = zip(a.values, b.values).map { abs($0 - $1) }.max() ?? 0
+      #expect(worst <= 2e-4 * a.largest)
+    }
+    #expect(split.map(\.values) == again.map(\.values))
+  }
+}
