@@ -36,6 +36,8 @@ let package = Package(
         "Attribution", "BERT", "Checkpoint", "Editing", "Evaluation", "HDF5", "Kernels", "Neurons", "Relations",
         "Tokenization", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
+    .testTarget(name: "HDF5Tests", dependencies: ["HDF5"]),
+    .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "HDF5", "Tensors"]),
     .testTarget(name: "TokenizationTests", dependencies: ["Tokenization"]),
     .testTarget(name: "RelationsTests", dependencies: ["Relations"]),
     .testTarget(
