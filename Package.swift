@@ -36,10 +36,20 @@ let package = Package(
         "Attribution", "BERT", "Checkpoint", "Editing", "Evaluation", "HDF5", "Kernels", "Neurons", "Relations",
         "Tokenization", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
-    .testTarget(name: "HDF5Tests", dependencies: ["HDF5"]),
-    .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "HDF5", "Tensors"]),
+    // Shared by the tests: where the fixtures lie, and temporary directories.
+    .target(name: "FixtureFiles", path: "Tests/FixtureFiles"),
+    .testTarget(name: "HDF5Tests", dependencies: ["FixtureFiles", "HDF5"]),
+    .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "FixtureFiles", "HDF5", "Tensors"]),
     .testTarget(name: "TokenizationTests", dependencies: ["Tokenization"]),
     .testTarget(name: "RelationsTests", dependencies: ["Relations"]),
+    .testTarget(name: "KernelsTests", dependencies: ["Kernels", "Tensors"]),
+    .testTarget(name: "BERTTests", dependencies: ["Attribution", "BERT", "Checkpoint", "FixtureFiles", "Kernels"]),
+    .testTarget(name: "NeuronsTests", dependencies: ["Attribution", "BERT", "FixtureFiles", "Neurons", "Relations"]),
+    .testTarget(name: "EditingTests", dependencies: ["BERT", "Editing", "FixtureFiles", "Neurons", "Relations"]),
+    .testTarget(
+      name: "EvaluationTests",
+      dependencies: ["BERT", "Checkpoint", "Editing", "Evaluation", "FixtureFiles", "Neurons", "Relations"]),
+    .testTarget(name: "CommandTests", dependencies: ["FixtureFiles", "knedit"]),
     .testTarget(
       name: "ReferenceTests",
       dependencies: [

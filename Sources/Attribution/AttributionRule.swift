@@ -1,6 +1,6 @@
 import Foundation
 
-/// How the integral of Dai et al. 2022, equation 3, is approximated: where on the path the gradient is taken.
+/// How the integral of Dai et al 2022, equation 3, is approximated: where on the path the gradient is taken.
 public enum AttributionRule: Sendable, Hashable {
   /// The paper's sum: α = k/m, k = 1…m (equation 4).
   case riemann(steps: Int)

@@ -26,7 +26,7 @@ public struct AttributionScores: Sendable {
 
 extension BERT {
   /// Attribution of every neuron for each target: activation times the integrated gradient along the path from zero
-  /// (Dai et al. 2022, section 3.2).
+  /// (Dai et al 2022, section 3.2).
   ///
   /// - Parameters:
   ///   - targets: Prompts with the answers whose probability is attributed.

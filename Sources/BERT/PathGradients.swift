@@ -23,7 +23,7 @@ public struct PathIntegral: Sendable {
 }
 
 extension BERT {
-  /// Integrates ∂P(answer)/∂w over α for each layer of each target (Dai et al. 2022, equation 3).
+  /// Integrates ∂P(answer)/∂w over α for each layer of each target (Dai et al 2022, equation 3).
   ///
   /// - Parameters:
   ///   - targets: Prompts with their answers.
@@ -116,7 +116,9 @@ extension BERT {
     }
     if !current.isEmpty { passes.append(current) }
     return passes.map { pass in
-      pass.sorted { ($0.point.layer, $0.point.prompt, $0.point.alpha) < ($1.point.layer, $1.point.prompt, $1.point.alpha) }
+      pass.sorted {
+        ($0.point.layer, $0.point.prompt, $0.point.alpha) < ($1.point.layer, $1.point.prompt, $1.point.alpha)
+      }
     }
   }
 

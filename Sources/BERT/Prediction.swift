@@ -6,6 +6,9 @@ public struct Prediction: Sendable {
   /// ln P of each word piece, `[vocabulary]`.
   public let logProbabilities: [Float]
 
+  /// A prediction with these log-probabilities, `[vocabulary]`.
+  public init(logProbabilities: [Float]) { self.logProbabilities = logProbabilities }
+
   /// The most probable word piece; the first of equals.
   public var best: Int {
     var best = 0

@@ -59,8 +59,7 @@ public struct CheckpointDifference: Sendable {
   /// Compares two checkpoints tensor by tensor, as float32.
   ///
   /// Pooler and next-sentence head are compared where both files hold them.
-  public static func between(_ a: Checkpoint, _ b: Checkpoint) throws(CheckpointError) -> CheckpointDifference
-  {
+  public static func between(_ a: Checkpoint, _ b: Checkpoint) throws(CheckpointError) -> CheckpointDifference {
     let (extraA, extraB) = (a.extras, b.extras)
     let names = Set(extraA.keys).intersection(extraB.keys)
     let onlyInFirst = Set(extraA.keys).subtracting(names).sorted()

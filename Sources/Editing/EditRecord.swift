@@ -113,7 +113,7 @@ public struct EditRecord: Sendable, Hashable, Codable {
   public var seed: UInt64
   /// Figures on the source.
   public var before: [String: Double]
-  /// The same figures on the result.
+  /// The same figures on the result, and the rates that compare the two.
   public var after: [String: Double]
 
   /// A record of the current form.

@@ -2,7 +2,7 @@ import BERT
 import Checkpoint
 import Neurons
 
-/// The paper's erasure of a relation: value slots become zero, or the word embedding of `[UNK]` (Dai et al. 2022,
+/// The paper's erasure of a relation: value slots become zero, or the word embedding of `[UNK]` (Dai et al 2022,
 /// section 5.2).
 public struct PaperErasure: EditingMethod, Hashable {
   /// What a slot becomes.

@@ -2,7 +2,7 @@ import BERT
 import Checkpoint
 import Neurons
 
-/// The paper's update of a fact ⟨h, r, t⟩ to t′ (Dai et al. 2022, section 5.1, with the norm ratios of their code).
+/// The paper's update of a fact ⟨h, r, t⟩ to t′ (Dai et al 2022, section 5.1, with the norm ratios of their code).
 ///
 /// v ← v − λ₁ ‖v‖/‖e(t)‖ · e(t) + λ₂ ‖v‖/‖e(t′)‖ · e(t′), with ‖v‖ before the edit and e the word embedding.
 public struct PaperUpdate: EditingMethod, Hashable {

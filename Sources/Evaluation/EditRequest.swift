@@ -85,7 +85,8 @@ public struct EditRequest: Sendable {
     let written = try model.checkpoint.writePatched(slots, to: output, overwrite: overwrite)
     return (
       EditRecord.Source(model: modelPath, file: source.lastPathComponent, sha256: sourcePrint),
-      EditRecord.Source(model: output.path, file: written.lastPathComponent, sha256: try fingerprint(of: written))
+      EditRecord.Source(
+        model: output.relativePath, file: written.lastPathComponent, sha256: try fingerprint(of: written))
     )
   }
 

@@ -1,7 +1,7 @@
 import BERT
 import Kernels
 
-/// What erasing a relation did (Dai et al. 2022, table 5).
+/// What erasing a relation did (Dai et al 2022, table 5).
 public struct ErasureEvaluation: Sendable, Hashable, Codable {
   /// Share of the relation's prompts whose arg-max is another than before.
   public let changeRate: Double

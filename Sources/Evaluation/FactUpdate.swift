@@ -90,6 +90,9 @@ public struct FactUpdate: Sendable {
         "oldProbability": evaluation.edited.oldProbabilityAfter,
         "newProbability": evaluation.edited.newProbabilityAfter, "newRank": Double(evaluation.edited.newRankAfter),
         "intraPerplexity": evaluation.intraPerplexityAfter, "interPerplexity": evaluation.interPerplexityAfter,
+        "changeRate": evaluation.changeRate, "successRate": evaluation.successRate,
+        "paraphraseChangeRate": evaluation.paraphraseChangeRate,
+        "paraphraseSuccessRate": evaluation.paraphraseSuccessRate,
       ])
     try request.write(record)
     return Outcome(

@@ -18,7 +18,7 @@ public struct PromptOutcome: Sendable, Hashable, Codable {
   public let bestBefore, bestAfter: String
 }
 
-/// What an update of one fact did (Dai et al. 2022, table 6).
+/// What an update of one fact did (Dai et al 2022, table 6).
 public struct UpdateEvaluation: Sendable, Hashable, Codable {
   /// 1 when the edited prompt's arg-max is no longer the old answer, else 0.
   public let changeRate: Double

@@ -23,7 +23,7 @@ public struct HDF5Error: Error, Hashable, Sendable, CustomStringConvertible, Loc
   /// The whole failure in one sentence.
   public var description: String {
     let subject = object.map { "\($0) of \(file)" } ?? file
-    return "cannot \(action) \(subject): \(reason)"
+    return "Cannot \(action) \(subject): \(reason)."
   }
 
   /// The same sentence as ``description``.

@@ -3,7 +3,7 @@ import Foundation
 import Kernels
 import Relations
 
-/// What scaling a fact's neurons does to the probability of its answer (Dai et al. 2022, figures 4 and 5).
+/// What scaling a fact's neurons does to the probability of its answer (Dai et al 2022, figures 4 and 5).
 public struct InterventionEffect: Sendable, Hashable {
   /// Mean P(answer) over all prompts, nothing changed.
   public let probability: Double

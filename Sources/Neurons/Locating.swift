@@ -61,7 +61,9 @@ extension MaskedLanguageModel {
       var targets: [AttributionTarget] = []
       while end < facts.count, targets.count < 32 || end == start {
         let answer = try answer(facts[end].fact.answer)
-        for prompt in facts[end].prompts { targets.append(AttributionTarget(prompt: try encode(prompt), answer: answer)) }
+        for prompt in facts[end].prompts {
+          targets.append(AttributionTarget(prompt: try encode(prompt), answer: answer))
+        }
         end += 1
       }
       var scores: [AttributionScores]

@@ -1,4 +1,4 @@
-/// The refined sets of a relation's facts: neurons that many prompts of a fact share (Dai et al. 2022, section 3.3).
+/// The refined sets of a relation's facts: neurons that many prompts of a fact share (Dai et al 2022, section 3.3).
 public struct Refinement: Sendable {
   /// A neuron of a refined set.
   public struct Member: Sendable, Hashable {

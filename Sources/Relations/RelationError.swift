@@ -30,30 +30,30 @@ extension RelationError: CustomStringConvertible, LocalizedError {
   public var description: String {
     switch self {
     case .missing(let path, let expected):
-      "there is no \(path), which should be \(expected)"
+      "There is no \(path), which should be \(expected)."
     case .unreadable(let path, let reason):
-      "cannot read \(path) (\(reason)); make it readable or name another"
+      "Cannot read \(path) (\(reason)); make it readable or name another."
     case .malformed(let path, let line, let reason):
-      "\(path)\(line.map { ", line \($0)" } ?? "") is malformed: \(reason)"
+      "\(path)\(line.map { ", line \($0)" } ?? "") is malformed: \(reason)."
     case .invalidTemplate(let pattern, let reason):
-      "the template \"\(pattern)\" \(reason)"
+      "The template “\(pattern)” \(reason)."
     case .unknownRelation(let name, let directory, let suggestions, let count):
-      "no relation \(name) in \(directory)"
-        + Self.hint(suggestions, otherwise: "; it holds \(count), so list them and name one of those")
+      "No relation \(name) in \(directory)"
+        + Self.hint(suggestions, otherwise: "; it holds \(count), so list them and name one of those.")
     case .ambiguousLabel(let label, let directory, let names):
-      "several relations in \(directory) are labelled \"\(label)\"; name one of \(names.joined(separator: ", "))"
+      "Several relations in \(directory) are labelled “\(label)”; name one of \(names.joined(separator: ", "))."
     case .unknownSubject(let subject, let relation, let suggestions, let count):
-      "none of the \(count) facts of \(relation) is about \"\(subject)\""
-        + Self.hint(suggestions.map { "\"\($0)\"" }, otherwise: "; name a subject of that relation")
+      "None of the \(count) facts of \(relation) is about “\(subject)”"
+        + Self.hint(suggestions.map { "“\($0)”" }, otherwise: "; name a subject of that relation.")
     case .severalAnswers(let subject, let relation, let answers):
-      "\(relation) has \(answers.count) answers for \"\(subject)\"; give --from with one of: "
-        + answers.joined(separator: ", ")
+      "\(relation) has \(answers.count) answers for “\(subject)”; give --from with one of: "
+        + answers.joined(separator: ", ") + "."
     case .unknownAnswer(let answer, let subject, let relation, let answers):
-      "\"\(answer)\" is not an answer of \(relation) for \"\(subject)\"; it should be one of: "
-        + answers.joined(separator: ", ")
+      "“\(answer)” is not an answer of \(relation) for “\(subject)”; it should be one of: "
+        + answers.joined(separator: ", ") + "."
     case .indexOutOfRange(let index, let relation, let count, let path):
       "\(path) selects fact \(index) of \(relation), which has \(count) facts; an index should be at least 0 and "
-        + "below \(count)"
+        + "below \(count)."
     }
   }
 

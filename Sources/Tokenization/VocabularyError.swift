@@ -20,19 +20,19 @@ extension VocabularyError: CustomStringConvertible, LocalizedError {
   public var description: String {
     switch self {
     case .unreadable(let path, let reason):
-      "cannot read \(path) (\(reason)); a BERT directory should hold a readable vocab.txt with one word piece "
-        + "a line"
+      "Cannot read \(path) (\(reason)); a BERT directory should hold a readable vocab.txt with one word piece "
+        + "a line."
     case .notUTF8(let path, let line):
-      "line \(line) of \(path) is not UTF-8; save the vocabulary as UTF-8 with one word piece a line"
+      "Line \(line) of \(path) is not UTF-8; save the vocabulary as UTF-8 with one word piece a line."
     case .missingSpecialPiece(let piece, let origin, let count):
       "\(origin) has \(count) pieces but no \(piece); a BERT vocabulary needs "
         + "\(SpecialPiece.allCases.map(\.rawValue).joined(separator: ", ")), so use the vocab.txt that came with "
-        + "the model"
+        + "the model."
     case .malformedSettings(let path, let reason):
-      "\(path) is not a usable tokenizer configuration: \(reason); correct or remove the file"
+      "\(path) is not a usable tokenizer configuration: \(reason); correct or remove the file."
     case .unsupportedSetting(let path, let key, let found, let supported):
       "\(path) sets \(key) to \(found), but only \(supported) is supported; a model trained otherwise would be "
-        + "fed wrong word pieces"
+        + "fed wrong word pieces."
     }
   }
 

@@ -82,7 +82,8 @@ struct DiffCommand: ParsableCommand {
     var parts: [String] = []
     if document.equal { parts.append("Equal: every tensor of the model has the same values.") }
     if !document.configuration.isEmpty {
-      parts.append("The models have different sizes:\n" + document.configuration.map { "  " + $0 }.joined(separator: "\n"))
+      parts.append(
+        "The models have different sizes:\n" + document.configuration.map { "  " + $0 }.joined(separator: "\n"))
     }
     if !document.tensors.isEmpty {
       var table = Table(["tensor that differs", "values", "largest difference"], right: [1, 2])

@@ -39,10 +39,11 @@ struct EraseCommand: ParsableCommand {
     let located = try edit.neurons.map {
       try LocatedRelations(contentsOf: URL(filePath: $0)).relation(relation.name)
     }
-    let opened = try model.openModel()
+    let opened = try model.openModel(quiet: printing.quiet)
     let facts = chosen.filter { opened.canAnswer($0) }
     if facts.count < chosen.count, !printing.quiet {
-      Console.note("\(chosen.count - facts.count) facts are left out: their answers are not one word piece of this model.")
+      Console.note(
+        "\(chosen.count - facts.count) facts are left out: their answers are not one word piece of this model.")
     }
     let erasure = RelationErasure(
       request: EditRequest(

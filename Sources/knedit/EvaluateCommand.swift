@@ -41,10 +41,12 @@ struct EvaluateCommand: ParsableCommand {
     }
     var text = ""
     if let update = evaluation.update, let fact = record.fact {
-      text = "\(fact.subject): \(fact.answer) → \(record.newAnswer ?? "") (\(record.relation))\n"
+      text =
+        "\(fact.subject): \(fact.answer) → \(record.newAnswer ?? "") (\(record.relation))\n"
         + Report.neurons(record.neurons) + "\n\n" + Report.update(update, control: evaluation.updateControl)
     } else if let erasure = evaluation.erasure {
-      text = "Erased \(record.relation)\n" + Report.neurons(record.neurons) + "\n\n"
+      text =
+        "Erased \(record.relation)\n" + Report.neurons(record.neurons) + "\n\n"
         + Report.erasure(erasure, control: evaluation.erasureControl)
     }
     try Console.deliver(text, to: result.output)

@@ -49,7 +49,8 @@ struct InspectCommand: ParsableCommand {
     summary.add("weights", document.weights)
     summary.add("format", document.format)
     summary.add(
-      "model", "\(c.layerCount) layers, hidden \(c.hiddenSize), \(c.headCount) heads, "
+      "model",
+      "\(c.layerCount) layers, hidden \(c.hiddenSize), \(c.headCount) heads, "
         + "\(c.intermediateSize) neurons a layer")
     summary.add("vocabulary", "\(c.vocabularySize) word pieces, at most \(c.maximumPositions) a text")
     summary.add("parameters", "\(document.parameters)")

@@ -38,7 +38,7 @@ struct LocateCommand: ParsableCommand {
     let chosen = try relations.map {
       try $0.choose(subjects: subject, selection: selection, limit: options.limit)
     }
-    let opened = try model.openModel()
+    let opened = try model.openModel(quiet: printing.quiet)
     let usable = chosen.map { facts in facts.filter { subject.isEmpty ? opened.canAnswer($0) : true } }
     let left = chosen.joined().count - usable.joined().count
     if left > 0, !printing.quiet {

@@ -55,7 +55,7 @@ struct PredictCommand: ParsableCommand {
         !$0.trimmingCharacters(in: .whitespaces).isEmpty
       }
     }
-    let opened = try model.openModel()
+    let opened = try model.openModel(quiet: printing.quiet)
     let prompts = try texts.map { try opened.encode($0) }
     let answers = opened.bert.predict(prompts, threads: model.threadCount) { _, prediction in
       prediction.top(top).map {

@@ -29,7 +29,27 @@ enum Report {
     add("perplexity, other relations") {
       "\(Console.number($0.interPerplexityBefore)) → \(Console.number($0.interPerplexityAfter))"
     }
-    return prompts.text + "\n\n" + figures.text
+    return prompts.text + "\n\n" + figures.text + "\n\n" + verdict(e)
+  }
+
+  /// What held of an update, in one sentence.
+  private static func verdict(_ e: UpdateEvaluation) -> String {
+    let count = e.paraphrases.count
+    let won = Int((e.paraphraseSuccessRate * Double(count)).rounded())
+    let kept = count - Int((e.paraphraseChangeRate * Double(count)).rounded())
+    let judgement =
+      won == count ? "The update holds" : won > 0 ? "The update holds in part" : "The update did not succeed"
+    return "\(judgement): the new answer comes first on \(won) of \(count) prompts, the old one still on \(kept)."
+  }
+
+  /// What held of an erasure, in one sentence.
+  private static func verdict(_ e: ErasureEvaluation) -> String {
+    let judgement =
+      e.successRate >= 0.95
+      ? "The relation is forgotten" : e.successRate > 0.05 ? "The relation is forgotten in part" : "The relation is still known"
+    return "\(judgement): \(Console.percent(e.successRate)) of the prompts that were right are wrong now; perplexity "
+      + "went \(Console.change(e.intraPerplexityBefore, e.intraPerplexityAfter)) in the relation and "
+      + "\(Console.change(e.interPerplexityBefore, e.interPerplexityAfter)) in others."
   }
 
   static func erasure(_ e: ErasureEvaluation, control: ErasureEvaluation? = nil) -> String {
@@ -49,6 +69,6 @@ enum Report {
       "\(Console.percent($0.interAccuracyBefore)) → \(Console.percent($0.interAccuracyAfter))"
     }
     add("right before, wrong now") { Console.percent($0.successRate) }
-    return figures.text
+    return figures.text + "\n\n" + verdict(e)
   }
 }

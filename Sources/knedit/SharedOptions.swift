@@ -32,10 +32,12 @@ struct ModelOptions: ParsableArguments {
 
   func relationsPath() throws -> String { try relations ?? DemoCheckpoint.path() + "/relations" }
 
-  /// Opens the model and says on standard error what of its directory is not read.
-  func openModel() throws -> MaskedLanguageModel {
-    let model = try MaskedLanguageModel(opening: URL(filePath: modelPath()))
-    for other in model.checkpoint.otherWeights where self.model.map({ !$0.hasSuffix(model.checkpoint.weightsFile.lastPathComponent) }) ?? true {
+  /// Opens the model and says on standard error, unless `quiet`, what of its directory is not read.
+  func openModel(quiet: Bool) throws -> MaskedLanguageModel {
+    let path = try modelPath()
+    let model = try MaskedLanguageModel(opening: URL(filePath: path))
+    let isFile = path.hasSuffix(model.checkpoint.weightsFile.lastPathComponent)
+    for other in model.checkpoint.otherWeights where !quiet && !isFile {
       Console.note(
         "Reading \(model.checkpoint.weightsFile.lastPathComponent); \(other.lastPathComponent) beside it is not read "
           + "(to use it, pass its path to --model).")

@@ -20,7 +20,8 @@ struct UpdateCommand: ParsableCommand {
   @Option(help: "The old answer, where the subject has several.")
   var from: String?
 
-  @Option(help: "A prompt of your own, with [X] and [Y] or a literal [MASK]; may be repeated. The first is judged first.")
+  @Option(
+    help: "A prompt of your own, with [X] and [Y] or a literal [MASK]; may be repeated. The first is judged first.")
   var prompt: [String] = []
 
   @Option(help: "The editing method: paper.")
@@ -39,7 +40,9 @@ struct UpdateCommand: ParsableCommand {
 
   func validate() throws {
     guard method == "paper" else { throw ValidationError("--method is paper; there is no other yet.") }
-    guard lambda1.isFinite, lambda2.isFinite else { throw ValidationError("--lambda1 and --lambda2 are finite numbers.") }
+    guard lambda1.isFinite, lambda2.isFinite else {
+      throw ValidationError("--lambda1 and --lambda2 are finite numbers.")
+    }
   }
 
   func run() throws {
@@ -52,7 +55,7 @@ struct UpdateCommand: ParsableCommand {
     }
     let update = FactUpdate(
       request: EditRequest(
-        model: try model.openModel(), modelPath: try model.modelPath(), catalogue: catalogue,
+        model: try model.openModel(quiet: printing.quiet), modelPath: try model.modelPath(), catalogue: catalogue,
         relationsPath: try model.relationsPath(), relation: relation, located: located, method: options.method,
         output: URL(filePath: edit.output), overwrite: edit.force, seed: edit.seed, tool: "knedit \(Knedit.version)",
         threads: model.threadCount, memory: options.memoryBytes),
@@ -60,7 +63,8 @@ struct UpdateCommand: ParsableCommand {
     let progress = Progress("Locating (prompts)", total: update.prompts.count, quiet: printing.quiet)
     let outcome = try update.carryOut { progress.update($0) }
     if let said = outcome.unexpectedAnswer, !printing.quiet {
-      Console.note("The model said “\(said)”, not “\(fact.answer)”, on the edited prompt; the method assumes it knows the fact.")
+      Console.note(
+        "The model said “\(said)”, not “\(fact.answer)”, on the edited prompt; the method assumes it knows the fact.")
     }
     if printing.format == .json {
       return try Console.deliver(String(decoding: outcome.record.json(), as: UTF8.self), to: nil)

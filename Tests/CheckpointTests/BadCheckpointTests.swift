@@ -1,4 +1,5 @@
 import Checkpoint
+import FixtureFiles
 import Foundation
 import HDF5
 import Testing
@@ -11,7 +12,7 @@ struct BadCheckpointTests {
   private func error(
     _ name: String, at location: SourceLocation = #_sourceLocation, _ change: (URL) throws -> Void
   ) throws -> CheckpointError {
-    try Fixture.withCopy(of: name) { directory in
+    try FixtureFiles.withCopy(of: name) { directory in
       try change(directory)
       return try Fixture.error(at: location) { () throws(CheckpointError) in
         try Checkpoint.open(directory).weights()

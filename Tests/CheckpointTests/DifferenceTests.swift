@@ -1,4 +1,5 @@
 import Checkpoint
+import FixtureFiles
 import Foundation
 import HDF5
 import Testing
@@ -29,7 +30,7 @@ struct DifferenceTests {
 
   @Test("finds a change in a tensor that the model does not use but both hold")
   func pooler() throws {
-    try Fixture.withCopy(of: "keras-pretraining") { directory in
+    try FixtureFiles.withCopy(of: "keras-pretraining") { directory in
       let file = try File.open(directory.appending(path: "tf_model.h5"), writable: true)
       let dataset = try file.dataset("bert/tf_bert_for_pre_training_2/bert/pooler/dense/kernel:0")
       var row = try dataset.row(2)
@@ -48,7 +49,7 @@ struct DifferenceTests {
 
   @Test("gives norm and cosine of a slot's change", arguments: ["keras", "flat-torch"])
   func slot(name: String) throws {
-    try Fixture.withDirectory { directory in
+    try FixtureFiles.withDirectory { directory in
       let source = try Fixture.open(name)
       let before = try source.weights().valueSlot(layer: 1, index: 4)
       let turned = ValueSlot(layer: 1, index: 4, values: before.map { -3 * $0 })
@@ -68,7 +69,7 @@ struct DifferenceTests {
 
   @Test("gives no cosine for a slot that was erased")
   func erased() throws {
-    try Fixture.withDirectory { directory in
+    try FixtureFiles.withDirectory { directory in
       let source = try Fixture.open("safetensors")
       let zero = ValueSlot(layer: 0, index: 9, values: [Float](repeating: 0, count: 16))
       _ = try source.writePatched([zero], to: directory, overwrite: false)
@@ -87,7 +88,7 @@ struct DifferenceTests {
 
   @Test("of different sizes, says which and compares no tensors")
   func sizes() throws {
-    try Fixture.withCopy(of: "keras") { directory in
+    try FixtureFiles.withCopy(of: "keras") { directory in
       try Fixture.edit(
         directory.appending(path: "config.json"), "\"num_attention_heads\": 2", "\"num_attention_heads\": 4")
       let difference = try CheckpointDifference.between(Fixture.open("keras"), Checkpoint.open(directory))

@@ -1,4 +1,5 @@
 import Checkpoint
+import FixtureFiles
 import Foundation
 import HDF5
 import Tensors
@@ -6,8 +7,7 @@ import Testing
 
 /// The tiny checkpoints that `make_fixtures.py` writes, and places for files of a test's own.
 enum Fixture {
-  static let directory = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    .appending(path: "Fixtures")
+  static let directory = FixtureFiles.directory
 
   /// The checkpoints whose stored numbers are float32 exactly.
   static let exact = [
@@ -23,23 +23,6 @@ enum Fixture {
 
   static func open(_ name: String) throws(CheckpointError) -> Checkpoint {
     try Checkpoint.open(directory.appending(path: name))
-  }
-
-  /// Runs `body` with a new empty directory and removes it.
-  static func withDirectory<Result>(_ body: (URL) throws -> Result) throws -> Result {
-    let url = FileManager.default.temporaryDirectory.appending(path: "knedit-checkpoint-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: url) }
-    return try body(url)
-  }
-
-  /// Runs `body` with a copy of a fixture that it may change.
-  static func withCopy<Result>(of name: String, _ body: (URL) throws -> Result) throws -> Result {
-    try withDirectory { directory in
-      let copy = directory.appending(path: name)
-      try FileManager.default.copyItem(at: self.directory.appending(path: name), to: copy)
-      return try body(copy)
-    }
   }
 
   /// Replaces text in a file.

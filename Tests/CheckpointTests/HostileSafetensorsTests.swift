@@ -1,4 +1,5 @@
 import Checkpoint
+import FixtureFiles
 import Foundation
 import Testing
 
@@ -112,7 +113,7 @@ struct HostileSafetensorsTests {
 
   @Test("are refused for what they are", arguments: attacks)
   func refused(attack: Attack) throws {
-    try Fixture.withCopy(of: "safetensors") { directory in
+    try FixtureFiles.withCopy(of: "safetensors") { directory in
       let url = directory.appending(path: "model.safetensors")
       try attack.bytes.write(to: url)
       let error = try Fixture.error { () throws(CheckpointError) in try Checkpoint.open(directory) }
@@ -124,7 +125,7 @@ struct HostileSafetensorsTests {
 
   @Test("do not include escapes, spaces and padding, which are legitimate")
   func legitimate() throws {
-    try Fixture.withCopy(of: "safetensors") { directory in
+    try FixtureFiles.withCopy(of: "safetensors") { directory in
       let url = directory.appending(path: "model.safetensors")
       let bytes = try Data(contentsOf: url)
       let length = bytes.prefix(8).reversed().reduce(0) { $0 << 8 | Int($1) }

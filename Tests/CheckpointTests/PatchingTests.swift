@@ -1,4 +1,5 @@
 import Checkpoint
+import FixtureFiles
 import Foundation
 import HDF5
 import Testing
@@ -10,7 +11,7 @@ struct PatchingTests {
 
   @Test("in every layout, reads back with those slots changed and nothing else", arguments: all)
   func roundTrip(name: String) throws {
-    try Fixture.withDirectory { directory in
+    try FixtureFiles.withDirectory { directory in
       let source = try Fixture.open(name)
       let output = directory.appending(path: "out/deeper")
       let before = try Fixture.contents(source.directory)
@@ -42,7 +43,7 @@ struct PatchingTests {
       ("safetensors", 4), ("safetensors-bf16", 2),
     ])
   func bytes(name: String, size: Int) throws {
-    try Fixture.withDirectory { directory in
+    try FixtureFiles.withDirectory { directory in
       let source = try Fixture.open(name)
       let written = try source.writePatched(Self.slots, to: directory, overwrite: true)
       let (before, after) = (try Data(contentsOf: source.weightsFile), try Data(contentsOf: written))
@@ -55,7 +56,7 @@ struct PatchingTests {
 
   @Test("of compressed values, leaves all other tensors, attributes and groups as they are")
   func compressed() throws {
-    try Fixture.withDirectory { directory in
+    try FixtureFiles.withDirectory { directory in
       let source = try Fixture.open("keras-compressed")
       let written = try source.writePatched(Self.slots, to: directory, overwrite: false)
       let (before, after) = (try File.open(source.weightsFile), try File.open(written))
@@ -77,7 +78,7 @@ struct PatchingTests {
   @Test(
     "with no slots at all is a copy, byte for byte", arguments: ["keras", "flat-transposed", "safetensors"])
   func unchanged(name: String) throws {
-    try Fixture.withDirectory { directory in
+    try FixtureFiles.withDirectory { directory in
       let source = try Fixture.open(name)
       let written = try source.writePatched([], to: directory, overwrite: false)
       #expect(try Data(contentsOf: written) == Data(contentsOf: source.weightsFile))
@@ -88,7 +89,7 @@ struct PatchingTests {
     "rounds to the nearest number that the format has",
     arguments: [("flat-half", Float(0x1p-10)), ("safetensors-f16", 0x1p-10), ("safetensors-bf16", 0x1p-7)])
   func rounding(name: String, spacing: Float) throws {
-    try Fixture.withDirectory { directory in
+    try FixtureFiles.withDirectory { directory in
       // Just below and just above half of the format's spacing over 1, on either side of zero.
       let values = [1 + spacing * 0.499, 1 + spacing * 0.501, -1 - spacing * 0.499, -1 - spacing * 0.501]
       let slot = ValueSlot(layer: 0, index: 3, values: (0..<4).flatMap { _ in values })
@@ -101,7 +102,7 @@ struct PatchingTests {
 
   @Test("refuses an output that is not empty, unless told to replace it; then other files stay")
   func existing() throws {
-    try Fixture.withDirectory { directory in
+    try FixtureFiles.withDirectory { directory in
       let source = try Fixture.open("keras")
       let note = directory.appending(path: "note.txt")
       try Data("mine".utf8).write(to: note)
@@ -120,7 +121,7 @@ struct PatchingTests {
 
   @Test("refuses a directory of other weights, which would be read in place of those written")
   func otherWeights() throws {
-    try Fixture.withCopy(of: "keras") { directory in
+    try FixtureFiles.withCopy(of: "keras") { directory in
       let before = try Fixture.contents(directory)
       let error = try Fixture.error { () throws(CheckpointError) in
         try Checkpoint.open(Fixture.directory.appending(path: "safetensors"))
@@ -133,7 +134,7 @@ struct PatchingTests {
 
   @Test("never writes over the source, by whatever name the output goes")
   func source() throws {
-    try Fixture.withCopy(of: "keras") { directory in
+    try FixtureFiles.withCopy(of: "keras") { directory in
       let source = try Checkpoint.open(directory)
       let before = try Fixture.contents(directory)
       let parent = directory.deletingLastPathComponent()
@@ -157,7 +158,7 @@ struct PatchingTests {
     "of a source behind symbolic links, leaves the files that they lead to alone",
     arguments: ["keras", "safetensors"])
   func links(name: String) throws {
-    try Fixture.withCopy(of: name) { blobs in
+    try FixtureFiles.withCopy(of: name) { blobs in
       let before = try Fixture.contents(blobs)
       let snapshot = blobs.deletingLastPathComponent().appending(path: "snapshot")
       try FileManager.default.createDirectory(at: snapshot, withIntermediateDirectories: false)
@@ -178,7 +179,7 @@ struct PatchingTests {
   // A path below a regular file, since permissions do not bind a test that runs as root.
   @Test("says why an output cannot be written and leaves nothing behind")
   func unwritable() throws {
-    try Fixture.withDirectory { directory in
+    try FixtureFiles.withDirectory { directory in
       let file = directory.appending(path: "file")
       try Data().write(to: file)
       for output in [file, file.appending(path: "out"), file.appending(path: "a/b")] {
@@ -193,7 +194,7 @@ struct PatchingTests {
 
   @Test("that fails half-way leaves an existing output as it was")
   func halfWay() throws {
-    try Fixture.withDirectory { directory in
+    try FixtureFiles.withDirectory { directory in
       // A directory by the weights file's name can neither be replaced nor be seen before the end.
       try FileManager.default.createDirectory(
         at: directory.appending(path: "model.safetensors/inside"), withIntermediateDirectories: true)
@@ -208,7 +209,7 @@ struct PatchingTests {
 
   @Test("refuses slots that cannot be stored before it touches the disk")
   func badSlots() throws {
-    try Fixture.withDirectory { directory in
+    try FixtureFiles.withDirectory { directory in
       let output = directory.appending(path: "out")
       let zeros = [Float](repeating: 0, count: 16)
       var bad: [(String, ValueSlot, String)] = [
@@ -252,7 +253,7 @@ struct PatchingTests {
 
   @Test("takes the largest float16 for float16")
   func largestHalf() throws {
-    try Fixture.withDirectory { directory in
+    try FixtureFiles.withDirectory { directory in
       let slot = ValueSlot(layer: 0, index: 0, values: [Float](repeating: 65519, count: 16))
       let written = try Fixture.open("flat-half").writePatched([slot], to: directory, overwrite: false)
       let found = try Checkpoint.open(written).weights().valueSlot(layer: 0, index: 0)

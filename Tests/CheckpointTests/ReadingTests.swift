@@ -1,4 +1,5 @@
 import Checkpoint
+import FixtureFiles
 import Foundation
 import HDF5
 import Testing
@@ -54,7 +55,7 @@ struct ReadingTests {
 
   @Test("a Keras file without a root level reads as well")
   func noRoot() throws {
-    try Fixture.withCopy(of: "keras") { directory in
+    try FixtureFiles.withCopy(of: "keras") { directory in
       let source = try File.open(directory.appending(path: "tf_model.h5"))
       let url = directory.appending(path: "without_root.h5")
       let copy = try File.create(url)
@@ -122,7 +123,7 @@ struct ReadingTests {
 
   @Test("a weights file may be named itself, and of two the HDF5 file is taken and the other listed")
   func choice() throws {
-    try Fixture.withCopy(of: "keras") { directory in
+    try FixtureFiles.withCopy(of: "keras") { directory in
       let other = directory.appending(path: "model.safetensors")
       try FileManager.default.copyItem(
         at: Fixture.directory.appending(path: "safetensors/model.safetensors"), to: other)
@@ -137,7 +138,7 @@ struct ReadingTests {
 
   @Test("one weights file of another name is taken, two are not chosen between")
   func otherNames() throws {
-    try Fixture.withCopy(of: "safetensors") { directory in
+    try FixtureFiles.withCopy(of: "safetensors") { directory in
       let weights = directory.appending(path: "model.safetensors")
       let renamed = directory.appending(path: "edited.safetensors")
       try FileManager.default.moveItem(at: weights, to: renamed)
@@ -150,7 +151,7 @@ struct ReadingTests {
 
   @Test("files behind symbolic links are read, as in download caches", arguments: ["keras", "safetensors"])
   func links(name: String) throws {
-    try Fixture.withDirectory { directory in
+    try FixtureFiles.withDirectory { directory in
       let source = Fixture.directory.appending(path: name)
       for file in try FileManager.default.contentsOfDirectory(atPath: source.path) {
         try FileManager.default.createSymbolicLink(
@@ -187,7 +188,7 @@ struct ReadingTests {
 
   @Test("a file's fingerprint is the SHA-256 of its bytes")
   func sha256() throws {
-    try Fixture.withDirectory { directory in
+    try FixtureFiles.withDirectory { directory in
       let url = directory.appending(path: "abc")
       try Data("abc".utf8).write(to: url)
       // FIPS 180-2, appendix B.1.

@@ -1,4 +1,5 @@
 import Checkpoint
+import FixtureFiles
 import Foundation
 import Testing
 
@@ -36,7 +37,7 @@ struct SharedCheckpointTests {
     "patched, differs for h5diff in the W2 of the layer concerned and nowhere else",
     .enabled(if: Shared.h5diff != nil))
   func h5diff() throws {
-    try Fixture.withDirectory { directory in
+    try FixtureFiles.withDirectory { directory in
       let source = try Checkpoint.open(Shared.model)
       let slot = ValueSlot(layer: 3, index: 1000, values: [Float](repeating: 0.25, count: 256))
       let written = try source.writePatched([slot], to: directory, overwrite: false)

@@ -1,3 +1,4 @@
+import FixtureFiles
 import Foundation
 import HDF5
 import Testing
@@ -99,7 +100,7 @@ struct DatasetTests {
 
   @Test("reports compressed data that are damaged")
   func damaged() throws {
-    try Fixture.withDirectory { directory in
+    try FixtureFiles.withDirectory { directory in
       let url = directory.appending(path: "damaged.h5")
       var bytes = try Data(contentsOf: Fixture.oddities)
       // The zlib header of each small chunk; the checksum behind it no longer fits.

@@ -1,3 +1,4 @@
+import FixtureFiles
 import Foundation
 import HDF5
 import Testing
@@ -24,7 +25,7 @@ struct OpeningTests {
 
   @Test("says that text is not HDF5, and so for an empty file")
   func text() throws {
-    try Fixture.withDirectory { directory in
+    try FixtureFiles.withDirectory { directory in
       for (name, content) in [("text.h5", "{\"a\": 1}"), ("empty.h5", "")] {
         let url = directory.appending(path: name)
         try Data(content.utf8).write(to: url)
@@ -36,7 +37,7 @@ struct OpeningTests {
 
   @Test("reports a file cut short, at whatever place it was cut", arguments: [96, 500, 2_000, 5_000])
   func truncated(length: Int) throws {
-    try Fixture.withDirectory { directory in
+    try FixtureFiles.withDirectory { directory in
       let url = directory.appending(path: "cut.h5")
       try Data(contentsOf: Fixture.oddities).prefix(length).write(to: url)
       let message = Fixture.message { () throws(HDF5Error) in try File.open(url) }
@@ -47,7 +48,7 @@ struct OpeningTests {
 
   @Test("refuses to create over a file unless told to")
   func createOver() throws {
-    try Fixture.withDirectory { directory in
+    try FixtureFiles.withDirectory { directory in
       let url = directory.appending(path: "new.h5")
       try File.create(url).close()
       let message = Fixture.message { () throws(HDF5Error) in try File.create(url) }

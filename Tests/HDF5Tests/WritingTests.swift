@@ -1,3 +1,4 @@
+import FixtureFiles
 import Foundation
 import HDF5
 import Testing
@@ -6,7 +7,7 @@ import Testing
 struct WritingTests {
   @Test("a file of datasets and attributes reads back")
   func roundTrip() throws {
-    try Fixture.withDirectory { directory in
+    try FixtureFiles.withDirectory { directory in
       let url = directory.appending(path: "attributions.h5")
       let file = try File.create(url)
       let values = (0..<24).map { Float($0) / 8 }
@@ -27,7 +28,7 @@ struct WritingTests {
 
   @Test("refuses values that do not fill the shape, and a name that is taken")
   func refusals() throws {
-    try Fixture.withDirectory { directory in
+    try FixtureFiles.withDirectory { directory in
       let file = try File.create(directory.appending(path: "new.h5"))
       let unfilled = Fixture.message { () throws(HDF5Error) in
         try file.createDataset("a", shape: [2, 2], values: [1, 2, 3])
@@ -49,7 +50,7 @@ struct WritingTests {
     "a row or a column replaces just that, in the stored type",
     arguments: ["half", "single", "single-big-endian", "double", "double-big-endian", "compressed"])
   func line(name: String) throws {
-    try Fixture.withDirectory { directory in
+    try FixtureFiles.withDirectory { directory in
       let url = directory.appending(path: "copy.h5")
       try FileManager.default.copyItem(at: Fixture.oddities, to: url)
       let file = try File.open(url, writable: true)
@@ -66,7 +67,7 @@ struct WritingTests {
 
   @Test("writing a line of a contiguous dataset changes its bytes and no others")
   func bytes() throws {
-    try Fixture.withDirectory { directory in
+    try FixtureFiles.withDirectory { directory in
       let source = Fixture.directory.appending(path: "keras/tf_model.h5")
       let url = directory.appending(path: "copy.h5")
       try FileManager.default.copyItem(at: source, to: url)
@@ -86,7 +87,7 @@ struct WritingTests {
 
   @Test("a dataset of a file that has been closed is an error, not a crash")
   func closed() throws {
-    try Fixture.withDirectory { directory in
+    try FixtureFiles.withDirectory { directory in
       let file = try File.create(directory.appending(path: "new.h5"))
       let dataset = try file.createDataset("a", shape: [1, 1], values: [1])
       try file.close()

@@ -53,7 +53,6 @@ struct AttributionReferenceTests {
   func scores(name: String, rule: AttributionRule) throws {
     #expect(goldens.count == 24)
     let difference = try worst(model.bert.attributions(goldens.map(\.target), rule: rule), name)
-    print("largest difference of \(name) by the largest score", difference)
     #expect(difference < Self.tolerance)
   }
 

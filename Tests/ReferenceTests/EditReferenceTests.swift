@@ -93,7 +93,9 @@ struct EditReferenceTests {
       })
   }
 
-  @Test("refined sets, p and interventions are those of the reference", arguments: ["P101", "P103", "P106", "P108", "P127", "P1303"])
+  @Test(
+    "refined sets, p and interventions are those of the reference",
+    arguments: ["P101", "P103", "P106", "P108", "P127", "P1303"])
   func neurons(name: String) throws {
     let golden = try #require(goldens[name])
     let facts = try facts(name)
@@ -158,7 +160,8 @@ struct EditReferenceTests {
         before: model, after: edited, editedPrompt: golden.text, prompts: [golden.text], old: golden.old,
         new: golden.new, intra: intra, inter: inter)
       let pairs: [(Double, Double)] = [
-        (result.edited.oldProbabilityBefore, golden.before.old), (result.edited.newProbabilityBefore, golden.before.new),
+        (result.edited.oldProbabilityBefore, golden.before.old),
+        (result.edited.newProbabilityBefore, golden.before.new),
         (result.edited.oldProbabilityAfter, golden.after.old), (result.edited.newProbabilityAfter, golden.after.new),
         (result.intraPerplexityBefore, golden.before.intraPpl), (result.interPerplexityBefore, golden.before.interPpl),
         (result.intraPerplexityAfter, golden.after.intraPpl), (result.interPerplexityAfter, golden.after.interPpl),

@@ -16,7 +16,9 @@ struct PredictionReferenceTests {
   /// 1e-4 is what the protocol allows; float32 reaches about 1e-5.
   static let tolerance = 1e-4
 
-  @Test("log-probabilities at [MASK] are those of the reference, from both files", arguments: ["tf_model.h5", "model.safetensors"])
+  @Test(
+    "log-probabilities at [MASK] are those of the reference, from both files",
+    arguments: ["tf_model.h5", "model.safetensors"])
   func logProbabilities(file: String) throws {
     let model = try MaskedLanguageModel(opening: SharedReference.model.appending(path: file))
     let rows = try SharedReference.golden([Row].self, "logits.json")

@@ -1,0 +1,23 @@
+#!/bin/sh
+# What `make demo` shows: both example edits on the demo checkpoint, compared and judged. demo.sh KNEDIT DIRECTORY
+set -eu
+cd "$(dirname "$0")/.."
+knedit=$1 out=$2
+
+step() { printf '\n── %s\n' "$*"; }
+differ() { "$knedit" diff Checkpoints/demo "$1" || [ $? = 1 ]; } # 1: they differ, as they should
+
+step 'What the demo checkpoint says'
+"$knedit" predict --top 3 'The capital of Ireland is the city of [MASK].'
+step 'Update a fact: Ireland, capital → Paris'
+sh Edits/update-ireland.sh "$knedit" "$out"
+step 'What changed in the file'
+differ "$out/update-ireland"
+step 'Judge the update, beside the same edit on random neurons'
+"$knedit" evaluate "$out/update-ireland"
+step 'Erase a relation: currency'
+sh Edits/erase-currency.sh "$knedit" "$out"
+step 'What changed in the file'
+differ "$out/erase-currency"
+step 'Judge the erasure, beside the same edit on random neurons'
+"$knedit" evaluate "$out/erase-currency"

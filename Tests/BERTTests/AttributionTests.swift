@@ -1,0 +1,94 @@
+import Attribution
+import BERT
+import Foundation
+import Kernels
+import Testing
+
+func exponential(_ x: Double) -> Double { exp(x) }
+
+@Suite("Attribution")
+struct AttributionTests {
+  /// Share of the prompt's largest score: float32 gradients against double precision.
+  static let tolerance = 5e-5
+
+  private func worst(_ scores: AttributionScores, _ wanted: [[Double]]) -> Double {
+    let flat = wanted.flatMap { $0 }
+    let largest = flat.max() ?? 0
+    return zip(scores.values, flat).map { abs(Double($0) - $1) / largest }.max() ?? .infinity
+  }
+
+  @Test("scores of every rule are those of automatic differentiation in double precision")
+  func goldens() throws {
+    let model = try Fixture.open()
+    let goldens = try Golden.all()
+    let targets = try goldens.map { AttributionTarget(prompt: try model.encode($0.text), answer: $0.answerId) }
+    for (rule, wanted) in [
+      (AttributionRule.riemann(steps: 20), \Golden.Attributions.right20),
+      (.leftRiemann(steps: 20), \.left20), (.gaussLegendre(steps: 24), \.exact),
+    ] {
+      for (scores, golden) in zip(model.bert.attributions(targets, rule: rule), goldens) {
+        #expect(worst(scores, golden.attributions[keyPath: wanted]) < Self.tolerance)
+      }
+    }
+  }
+
+  @Test("scores are those of the oracle, which knows finite differences only")
+  func oracle() throws {
+    let model = try Fixture.open()
+    let slow = SlowBERT(weights: model.bert.weights, configuration: model.bert.configuration)
+    let golden = try #require(try Golden.all().first)
+    let rule = AttributionRule.riemann(steps: 3)
+    let (nodes, weights) = rule.points
+    let scores = model.bert.attributions(
+      [AttributionTarget(prompt: try model.encode(golden.text), answer: golden.answerId)], rule: rule)[0]
+    for (layer, index) in [(0, 0), (0, 5), (0, 31), (1, 2), (1, 17)] {
+      let wanted = slow.attribution(
+        golden.ids, mask: golden.mask, answer: golden.answerId, layer: layer, index: index, nodes: nodes,
+        weights: weights)
+      #expect(abs(Double(scores.values[layer * 32 + index]) - wanted) < Self.tolerance * Double(scores.largest))
+    }
+  }
+
+  @Test("memory and threads change scores by rounding only, and a run is the same again bit for bit")
+  func splitting() throws {
+    let model = try Fixture.open()
+    let targets = try Golden.all().map { AttributionTarget(prompt: try model.encode($0.text), answer: $0.answerId) }
+    func run(_ threads: Int, _ memory: Int) -> [AttributionScores] {
+      model.bert.attributions(targets, rule: .riemann(steps: 5), threads: ThreadCount(threads), memory: memory)
+    }
+    let whole = run(1, 1 << 30)
+    for (threads, memory) in [(2, 1 << 30), (1, 1), (2, 1 << 16), (3, 1)] {
+      let split = run(threads, memory)
+      for (a, b) in zip(whole, split) {
+        // Another order of the same float32 sums.
+        #expect((zip(a.values, b.values).map { abs($0 - $1) }.max() ?? .infinity) <= 5e-5 * a.largest)
+      }
+      #expect(run(threads, memory).map(\.values) == split.map(\.values))
+    }
+  }
+
+  @Test("the paper's nodes end at 1, the authors' code's begin at 0")
+  func riemannNodes() {
+    #expect(AttributionRule.riemann(steps: 4).points.nodes == [0.25, 0.5, 0.75, 1])
+    #expect(AttributionRule.leftRiemann(steps: 4).points.nodes == [0, 0.25, 0.5, 0.75])
+    #expect(AttributionRule.riemann(steps: 4).points.weights == [0.25, 0.25, 0.25, 0.25])
+  }
+
+  @Test("n Gauss-Legendre nodes integrate polynomials of degree 2n − 1", arguments: [1, 2, 3, 8, 24, 64])
+  func gaussLegendre(count: Int) {
+    let (nodes, weights) = AttributionRule.gaussLegendre(steps: count).points
+    #expect(nodes.allSatisfy { $0 > 0 && $0 < 1 })
+    for degree in 0..<(2 * count) {
+      let integral = zip(nodes, weights).reduce(0) { $0 + $1.1 * pow($1.0, Double(degree)) }
+      // A sum of at most 64 doubles.
+      #expect(abs(integral - 1 / Double(degree + 1)) < 1e-13)
+    }
+  }
+
+  @Test("a rule is found by its name, and not by another or without steps")
+  func names() {
+    for name in AttributionRule.names { #expect(AttributionRule(name: name, steps: 7)?.name == name) }
+    #expect(AttributionRule(name: "simpson", steps: 7) == nil)
+    #expect(AttributionRule(name: "riemann", steps: 0) == nil)
+  }
+}

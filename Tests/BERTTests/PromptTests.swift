@@ -1,0 +1,49 @@
+import BERT
+import Checkpoint
+import FixtureFiles
+import Foundation
+import Testing
+
+@Suite("Prompts and answers that a model cannot take")
+struct PromptTests {
+  let model: MaskedLanguageModel
+
+  init() throws { model = try Fixture.open() }
+
+  @Test("a prompt without [MASK]")
+  func noMask() {
+    #expect(throws: PromptError.noMask("the capital .")) { try model.encode("the capital .") }
+  }
+
+  @Test("a prompt with two [MASK]s")
+  func twoMasks() {
+    #expect(throws: PromptError.severalMasks("[MASK] is [MASK] .", 2)) { try model.encode("[MASK] is [MASK] .") }
+  }
+
+  @Test("512 pieces are taken, 513 are not")
+  func tooLong() throws {
+    // [CLS], [MASK] and [SEP] take three.
+    let longest = String(repeating: "the ", count: 509) + "[MASK]"
+    #expect(try model.encode(longest).ids.count == 512)
+    #expect(model.bert.predict([try model.encode(longest)]) { $1.logProbabilities.allSatisfy(\.isFinite) } == [true])
+    let error = #expect(throws: PromptError.self) { try model.encode("the " + longest) }
+    #expect(error?.description.contains("513 word pieces") == true)
+    #expect(error?.description.contains("at most 512") == true)
+  }
+
+  @Test("an answer of several pieces, named with its pieces")
+  func severalPieces() {
+    let error = #expect(throws: ModelError.self) { try model.answer("Asterbord") }
+    #expect(error?.description.contains("is not one word piece") == true)
+  }
+
+  @Test("a vocabulary whose length is not config.json's")
+  func vocabularyLength() throws {
+    try FixtureFiles.withCopy(of: "keras") { directory in
+      let url = directory.appending(path: "vocab.txt")
+      try (String(contentsOf: url, encoding: .utf8) + "extra\n").write(to: url, atomically: true, encoding: .utf8)
+      let error = #expect(throws: ModelError.self) { try MaskedLanguageModel(opening: directory) }
+      #expect(error == .vocabularyLength(path: url.path, found: 90, expected: 89))
+    }
+  }
+}

@@ -1,0 +1,159 @@
+import FixtureFiles
+import Foundation
+import Testing
+
+@Suite("Commands")
+struct CommandTests {
+  @Test("predict prints the documented document")
+  func predict() throws {
+    let run = try Command(
+      "predict", "the capital of orvia is [MASK] .", "--model", Command.model, "--top", "3", "--format", "json")
+    #expect(run.status == 0 && run.errors.isEmpty)
+    let document = try run.json()
+    #expect(document["schema"] as? Int == 1)
+    let prompt = try #require((document["prompts"] as? [[String: Any]])?.first)
+    #expect(prompt["text"] as? String == "the capital of orvia is [MASK] .")
+    let predictions = try #require(prompt["predictions"] as? [[String: Any]])
+    #expect(predictions.count == 3)
+    #expect(predictions.allSatisfy { $0["token"] is String && ($0["probability"] as? Double ?? 2) <= 1 })
+  }
+
+  @Test("predict reads a file of sentences, and text output carries no colour into a file")
+  func predictFile() throws {
+    try FixtureFiles.withDirectory { directory in
+      let file = directory.appending(path: "lines.txt")
+      try "the capital of orvia is [MASK] .\n\na swan is [MASK] .\n".write(to: file, atomically: true, encoding: .utf8)
+      let run = try Command("predict", "--file", file.path, "--model", Command.model)
+      #expect(run.status == 0)
+      #expect(run.output.contains("swan") && run.output.contains(" %") && !run.output.contains("\u{1b}"))
+    }
+  }
+
+  @Test("locate prints the documented document, and writes scores when asked to")
+  func locate() throws {
+    try FixtureFiles.withDirectory { directory in
+      let scores = directory.appending(path: "scores.h5")
+      let run = try Command(
+        [
+          "locate", "--relation", "R1", "--limit", "2", "--steps", "5", "--format", "json", "--attributions",
+          scores.path,
+        ]
+          + Command.fixture)
+      #expect(run.status == 0 && run.errors.isEmpty)
+      let relation = try #require((try run.json()["relations"] as? [[String: Any]])?.first)
+      #expect(relation["relation"] as? String == "R1" && relation["rule"] as? String == "riemann")
+      #expect(relation["steps"] as? Int == 5 && relation["p"] is Double && relation["meanSize"] is Double)
+      let facts = try #require(relation["facts"] as? [[String: Any]])
+      #expect(facts.map { $0["subject"] as? String } == ["orvia", "tamel"])
+      #expect(try Data(contentsOf: scores).prefix(4) == Data([0x89, 0x48, 0x44, 0x46]))
+    }
+  }
+
+  @Test("update, diff and evaluate follow each other, and erase after them")
+  func edits() throws {
+    try FixtureFiles.withDirectory { directory in
+      let output = directory.appending(path: "out").path
+      let neurons = directory.appending(path: "neurons.json").path
+      #expect(
+        try Command(["locate", "--relation", "R1", "--format", "json", "-o", neurons] + Command.fixture).status == 0)
+      let update = try Command(
+        [
+          "update", "--relation", "capital", "--subject", "orvia", "--to", "Corin", "-o", output, "--format", "json",
+          "--neurons", neurons,
+        ] + Command.fixture)
+      #expect(update.status == 0 && update.errors.isEmpty)
+      #expect(try update.json()["newAnswer"] as? String == "Corin")
+
+      let diff = try Command("diff", Command.model, output, "--format", "json")
+      #expect(diff.status == 1 && diff.errors.isEmpty)
+      let slots = try #require(try diff.json()["slots"] as? [[String: Any]])
+      #expect(slots.count == (try update.json()["neurons"] as? [Any])?.count)
+      #expect(slots.allSatisfy { ($0["towards"] as? [Any])?.count == 5 && ($0["norm"] as? Double ?? 0) > 0 })
+      #expect(try Command("diff", Command.model, Command.model).status == 0)
+      #expect(
+        try Command("diff", Command.model, FixtureFiles.directory.appending(path: "safetensors").path).status == 0)
+      #expect(try Command("diff", Command.model, output + "-none").status == 2)
+
+      let evaluate = try Command(
+        ["evaluate", output, "--format", "json"] + Command.fixture)
+      #expect(evaluate.status == 0)
+      let figures = try evaluate.json()
+      for name in [
+        "changeRate", "successRate", "paraphraseSuccessRate", "intraPerplexityBefore", "intraPerplexityAfter",
+        "interPerplexityBefore", "interPerplexityAfter",
+      ] { #expect((figures[name] as? Double)?.isFinite == true, "\(name)") }
+      #expect(figures["control"] is [String: Any])
+
+      let erased = try Command(
+        ["erase", "--relation", "R2", "--top", "2", "--fill", "unk", "-o", output + "2", "--format", "json"]
+          + Command.fixture)
+      #expect(erased.status == 0)
+      #expect(try (erased.json()["neurons"] as? [Any])?.count == 2)
+    }
+  }
+
+  @Test("inspect names every tensor with its shape")
+  func inspect() throws {
+    let run = try Command("inspect", Command.model, "--format", "json")
+    let tensors = try #require(try run.json()["tensors"] as? [[String: Any]])
+    #expect(tensors.contains { $0["shape"] as? [Int] == [32, 16] })
+    #expect(try Command("inspect", Command.model).output.contains("2 layers, hidden 16"))
+  }
+
+  @Test(
+    "bad usage exits with 64",
+    arguments: [
+      ["predict"], ["locate"], ["frobnicate"], ["predict", "[MASK]", "--top", "0"],
+      ["predict", "[MASK]", "--tops", "3"],
+      ["locate", "--relation", "R1", "--rule", "simpson"], ["locate", "--relation", "R1", "--steps", "0"],
+      ["update", "--relation", "R1", "--subject", "orvia", "--to", "Corin"],
+      ["update", "--relation", "R1", "--subject", "orvia", "--to", "Corin", "-o", "x", "--method", "magic"],
+      ["erase", "--relation", "R1", "-o", "x", "--fill", "ones"], ["diff", "a"],
+    ])
+  func usage(arguments: [String]) throws {
+    let run = try Command(arguments)
+    #expect(run.status == 64)
+    #expect(run.output.isEmpty && run.errors.contains("Usage:"))
+  }
+
+  @Test(
+    "bad input exits with 1, one sentence on standard error and nothing on standard output",
+    arguments: [
+      (["predict", "no mask"], "has no [MASK]"), (["predict", "[MASK] [MASK]"], "has 2 [MASK]s"),
+      (["predict", "--file", "nowhere.txt"], "nowhere.txt"),
+      (["locate", "--relation", "R3"], "R3"), (["locate", "--relation", "R1", "--subject", "orvja"], "orvia"),
+      (["locate", "--relation", "R1", "--facts", "nowhere.json"], "nowhere.json"),
+      (["update", "--relation", "R1", "--subject", "orvia", "--to", "Asterbord", "-o", "never"], "not one word piece"),
+      (["update", "--relation", "R1", "--subject", "orvia", "--to", "Aster", "-o", "never"], "already"),
+      (
+        ["update", "--relation", "R1", "--subject", "orvia", "--to", "Corin", "--from", "Dovar", "-o", "never"], "Aster"
+      ),
+      (["update", "--relation", "R1", "--subject", "orvia", "--to", "Corin", "--prompt", "[X]", "-o", "never"], "[Y]"),
+      (
+        ["update", "--relation", "R1", "--subject", "orvia", "--to", "Corin", "--neurons", "none", "-o", "never"],
+        "none"
+      ),
+      (["update", "--relation", "R1", "--subject", "orvia", "--to", "Corin", "-o", "/dev/null/x"], "/dev/null/x"),
+      (["erase", "--relation", "R1", "--neurons", "nowhere.json", "-o", "never"], "nowhere.json"),
+    ])
+  func badInput(arguments: [String], hint: String) throws {
+    let run = try Command(arguments + Command.fixture)
+    #expect(run.failedPlainly, "\(run.status) \(run.output) \(run.errors)")
+    #expect(run.errors.contains(hint), "\(run.errors)")
+    #expect(!FileManager.default.fileExists(atPath: "never"))
+  }
+
+  @Test("a checkpoint that cannot be used is one sentence, too")
+  func badCheckpoints() throws {
+    for path in ["nowhere", "/dev/null", FixtureFiles.directory.appending(path: "golden.json").path] {
+      let run = try Command("predict", "[MASK]", "--model", path)
+      #expect(run.failedPlainly, "\(run.errors)")
+    }
+    try FixtureFiles.withCopy(of: "keras") { directory in
+      let file = directory.appending(path: "tf_model.h5")
+      try Data(contentsOf: file).prefix(5000).write(to: file)
+      let run = try Command("predict", "[MASK]", "--model", directory.path)
+      #expect(run.failedPlainly, "\(run.errors)")
+    }
+  }
+}

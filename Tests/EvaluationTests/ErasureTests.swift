@@ -1,0 +1,88 @@
+import BERT
+import Checkpoint
+import Editing
+import Evaluation
+import FixtureFiles
+import Foundation
+import Neurons
+import Testing
+
+@Suite("Erasing a relation from request to record")
+struct ErasureTests {
+  @Test("empties the most frequent neurons' slots, and the record judges it again")
+  func erases() throws {
+    let fixture = try Fixture("safetensors")
+    try FixtureFiles.withDirectory { directory in
+      let output = directory.appending(path: "out")
+      let request = try fixture.request(output, relation: "R2")
+      let outcome = try RelationErasure(request: request, facts: request.relation.facts, top: 3, fill: .zero).carryOut()
+      let record = outcome.record
+      #expect(record.neurons.count == 3 && record.kind == .erase && record.factIndices == [0, 1, 2, 3, 4])
+      let difference = try CheckpointDifference.between(fixture.model.checkpoint, Checkpoint.open(output))
+      #expect(Set(difference.slots.map { Neuron(layer: $0.layer, index: $0.index) }) == Set(record.neurons))
+      #expect(difference.slots.allSatisfy { $0.after.allSatisfy { $0 == 0 } })
+      let again = try RecordEvaluation(
+        EditRecord(contentsOf: output), source: fixture.model, result: MaskedLanguageModel(opening: output),
+        catalogue: fixture.catalogue)
+      #expect(abs((again.erasure?.intraPerplexityAfter ?? 0) - outcome.evaluation.intraPerplexityAfter) < 1e-6)
+      #expect(again.erasureControl != nil && again.update == nil)
+    }
+  }
+}
+
+@Suite("Figures")
+struct FigureTests {
+  @Test("perplexity is exp of the mean of −ln P, accuracy the share of right arg-maxes")
+  func perplexity() throws {
+    let model = try Fixture().model
+    let prompt = "the capital of orvia is [MASK] ."
+    let logs = model.bert.predict([try model.encode(prompt)]) { $1.logProbabilities }[0]
+    let best = try #require(logs.indices.max { logs[$0] < logs[$1] })
+    let other = try model.answer("Aster") == best ? "Corin" : "Aster"
+    let figures = try model.answerFigures([
+      Question(prompt: prompt, answer: model.piece(best)), Question(prompt: prompt, answer: other),
+    ])
+    let wanted = exp(-Double(logs[best] + logs[try model.answer(other)]) / 2)
+    // Both sums are of the same two float32 numbers.
+    #expect(abs(figures.perplexity - wanted) < 1e-5 * wanted)
+    #expect(figures.accuracy == 0.5)
+    #expect(figures.best == [best, best])
+  }
+
+  @Test("random neurons are distinct, within the model and the same for the same seed")
+  func random() throws {
+    let configuration = try Fixture().model.bert.configuration
+    var (first, second) = (SeededGenerator(seed: 3), SeededGenerator(seed: 3))
+    let neurons = randomNeurons(40, in: configuration, using: &first)
+    #expect(neurons == randomNeurons(40, in: configuration, using: &second))
+    #expect(Set(neurons).count == 40)
+    #expect(neurons.allSatisfy { (0..<2).contains($0.layer) && (0..<32).contains($0.index) })
+    #expect(randomNeurons(1000, in: configuration, using: &first).count == 64)
+    var third = SeededGenerator(seed: 4)
+    #expect(neurons != randomNeurons(40, in: configuration, using: &third))
+  }
+
+  @Test("the piece nearest to an embedding is its own, with cosine 1; a zero direction has none")
+  func nearest() throws {
+    let model = try Fixture().model
+    let id = try model.answer("Elmer")
+    let direction = model.bert.weights.wordEmbeddings.row(id)
+    let found = model.nearestPieces(to: [direction, direction.map { -3 * $0 }, direction.map { _ in 0 }], count: 2)
+    #expect(found[0][0].token == "Elmer" && abs(found[0][0].cosine - 1) < 1e-6)
+    #expect(found[0].count == 2 && found[1].allSatisfy { $0.token != "Elmer" } && found[2].isEmpty)
+  }
+
+  @Test("questions on others leave the fact's subject out, and are the same for the same seed")
+  func questions() throws {
+    let fixture = try Fixture()
+    let fact = try fixture.catalogue.relation(named: "R1").facts[0]
+    func draw(_ seed: UInt64) throws -> EvaluationQuestions {
+      try EvaluationQuestions(updating: fact, in: fixture.catalogue, model: fixture.model, seed: seed)
+    }
+    let questions = try draw(1)
+    #expect(questions.intra.count == 16 && questions.inter.count == 20)
+    #expect(questions.intra.allSatisfy { !$0.prompt.contains("orvia") })
+    #expect(questions.intra.map(\.prompt) == (try draw(1)).intra.map(\.prompt))
+    #expect(questions.inter.map(\.prompt) != (try draw(2)).inter.map(\.prompt))
+  }
+}

@@ -1,0 +1,37 @@
+import BERT
+import Editing
+import Evaluation
+import FixtureFiles
+import Foundation
+import Kernels
+import Neurons
+import Relations
+
+/// The tiny model and its relations.
+struct Fixture {
+  let model: MaskedLanguageModel
+  let catalogue: RelationCatalogue
+
+  init(_ name: String = "keras") throws {
+    model = try MaskedLanguageModel(opening: FixtureFiles.directory.appending(path: name))
+    catalogue = try RelationCatalogue(directory: FixtureFiles.directory.appending(path: "relations"))
+  }
+
+  func request(_ output: URL, relation: String = "R1", located: LocatedRelation? = nil, overwrite: Bool = false) throws
+    -> EditRequest
+  {
+    EditRequest(
+      model: model, modelPath: "keras", catalogue: catalogue, relationsPath: "relations",
+      relation: try catalogue.relation(named: relation), located: located,
+      method: .attribution(.riemann(steps: 5)), output: output, overwrite: overwrite, seed: 7, tool: "test",
+      threads: ThreadCount(2), memory: 1 << 26)
+  }
+
+  func update(_ output: URL, to answer: String = "Corin", located: LocatedRelation? = nil, overwrite: Bool = false)
+    throws -> FactUpdate
+  {
+    let request = try request(output, located: located, overwrite: overwrite)
+    return FactUpdate(
+      request: request, fact: request.relation.facts[0], newAnswer: answer, ownPrompts: [], lambda1: 1, lambda2: 8)
+  }
+}
