@@ -15,7 +15,7 @@ demo: build
 	@sh Edits/demo.sh $(KNEDIT) $(OUT)
 
 test: system
-	swift test -c release --parallel
+	swift test -c release
 
 lint:
 	swift format lint --strict -r Sources Tests Package.swift

@@ -18,15 +18,15 @@ struct AttributeTests {
   func errors() throws {
     let file = try File.open(Fixture.oddities)
     let number = Fixture.message { () throws(HDF5Error) in try file.stringAttribute("number", of: "types") }
-    #expect(number.hasPrefix("cannot read attribute number of types of "))
-    #expect(number.hasSuffix("it holds no text"))
+    #expect(number.hasPrefix("Cannot read attribute number of types of "))
+    #expect(number.hasSuffix("it holds no text."))
     let broken = Fixture.message { () throws(HDF5Error) in try file.stringAttribute("not-utf-8", of: "types")
     }
-    #expect(broken.hasSuffix("it is not UTF-8"))
+    #expect(broken.hasSuffix("it is not UTF-8."))
     let several = Fixture.message { () throws(HDF5Error) in
       try file.stringAttribute("fixed-list", of: "types")
     }
-    #expect(several.hasSuffix("it holds 2 strings where one is expected"))
+    #expect(several.hasSuffix("it holds 2 strings where one is expected."))
   }
 
   @Test(

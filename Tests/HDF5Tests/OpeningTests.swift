@@ -5,22 +5,22 @@ import Testing
 
 @Suite("Opening a file that cannot be used")
 struct OpeningTests {
-  @Test("names the path when there is no such file")
+  @Test("names the path when there is no such file.")
   func missing() {
     let message = Fixture.message { () throws(HDF5Error) in try File.open(URL(filePath: "/no/such/file.h5")) }
-    #expect(message == "cannot open /no/such/file.h5: there is no such file")
+    #expect(message == "Cannot open /no/such/file.h5: there is no such file.")
   }
 
   @Test("says that a directory is one")
   func directory() {
     let message = Fixture.message { () throws(HDF5Error) in try File.open(Fixture.directory) }
-    #expect(message.hasSuffix("it is a directory"))
+    #expect(message.hasSuffix("it is a directory."))
   }
 
   @Test("does not wait for a device that never ends")
   func device() {
     let message = Fixture.message { () throws(HDF5Error) in try File.open(URL(filePath: "/dev/zero")) }
-    #expect(message.hasSuffix("it is not a regular file"))
+    #expect(message.hasSuffix("it is not a regular file."))
   }
 
   @Test("says that text is not HDF5, and so for an empty file")
@@ -30,7 +30,7 @@ struct OpeningTests {
         let url = directory.appending(path: name)
         try Data(content.utf8).write(to: url)
         let message = Fixture.message { () throws(HDF5Error) in try File.open(url) }
-        #expect(message == "cannot open \(url.path): it is not an HDF5 file")
+        #expect(message == "Cannot open \(url.path): it is not an HDF5 file.")
       }
     }
   }
@@ -41,7 +41,7 @@ struct OpeningTests {
       let url = directory.appending(path: "cut.h5")
       try Data(contentsOf: Fixture.oddities).prefix(length).write(to: url)
       let message = Fixture.message { () throws(HDF5Error) in try File.open(url) }
-      #expect(message.hasPrefix("cannot open \(url.path): "))
+      #expect(message.hasPrefix("Cannot open \(url.path): "))
       #expect(message.contains("truncated file"))
     }
   }
@@ -52,7 +52,7 @@ struct OpeningTests {
       let url = directory.appending(path: "new.h5")
       try File.create(url).close()
       let message = Fixture.message { () throws(HDF5Error) in try File.create(url) }
-      #expect(message.hasSuffix("it exists already"))
+      #expect(message.hasSuffix("it exists already."))
       try File.create(url, replacing: true).close()
     }
   }
@@ -61,7 +61,7 @@ struct OpeningTests {
   func createBelowFile() {
     let url = Fixture.oddities.appending(path: "new.h5")
     let message = Fixture.message { () throws(HDF5Error) in try File.create(url) }
-    #expect(message.hasPrefix("cannot create \(url.path): "))
+    #expect(message.hasPrefix("Cannot create \(url.path): "))
     #expect(message.contains("Not a directory"))
   }
 }

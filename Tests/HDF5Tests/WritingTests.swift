@@ -33,16 +33,16 @@ struct WritingTests {
       let unfilled = Fixture.message { () throws(HDF5Error) in
         try file.createDataset("a", shape: [2, 2], values: [1, 2, 3])
       }
-      #expect(unfilled.hasSuffix("3 values do not fill the shape [2, 2]"))
+      #expect(unfilled.hasSuffix("3 values do not fill the shape [2, 2]."))
       try file.createDataset("a", shape: [1], values: [1])
       let taken = Fixture.message { () throws(HDF5Error) in
         try file.createDataset("a", shape: [1], values: [2])
       }
-      #expect(taken.hasPrefix("cannot create dataset a of "))
+      #expect(taken.hasPrefix("Cannot create dataset a of "))
       let belowDataset = Fixture.message { () throws(HDF5Error) in
         try file.createDataset("a/b", shape: [1], values: [2])
       }
-      #expect(belowDataset.hasSuffix("/a exists and is no group"))
+      #expect(belowDataset.hasSuffix("/a exists and is no group."))
     }
   }
 
@@ -92,7 +92,7 @@ struct WritingTests {
       let dataset = try file.createDataset("a", shape: [1, 1], values: [1])
       try file.close()
       let message = Fixture.message { () throws(HDF5Error) in try dataset.writeRow(0, [2]) }
-      #expect(message.hasPrefix("cannot write row 0 of dataset a of "))
+      #expect(message.hasPrefix("Cannot write row 0 of dataset a of "))
     }
   }
 
@@ -100,13 +100,13 @@ struct WritingTests {
   func readOnly() throws {
     let dataset = try File.open(Fixture.oddities).dataset("types/single")
     let message = Fixture.message { () throws(HDF5Error) in try dataset.writeRow(0, [1, 2, 3]) }
-    #expect(message.hasPrefix("cannot write row 0 of dataset types/single of "))
+    #expect(message.hasPrefix("Cannot write row 0 of dataset types/single of "))
   }
 
   @Test("a line of the wrong length is refused")
   func wrongLength() throws {
     let dataset = try File.open(Fixture.oddities).dataset("types/single")
     let message = Fixture.message { () throws(HDF5Error) in try dataset.writeColumn(0, [1, 2, 3]) }
-    #expect(message.hasSuffix("3 values were given and it has 2"))
+    #expect(message.hasSuffix("3 values were given and it has 2."))
   }
 }
