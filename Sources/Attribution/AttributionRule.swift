@@ -8,14 +8,17 @@ public enum AttributionRule: Sendable, Hashable {
   case leftRiemann(steps: Int)
   /// Gauss-Legendre quadrature, which reaches the integral itself with few nodes.
   case gaussLegendre(steps: Int)
+  /// As few points as the coarse set needs, layer by layer; see ``AdaptivePath``.
+  case adaptive
 
   /// The names by which users choose a rule.
-  public static let names = ["riemann", "left-riemann", "gauss-legendre"]
+  public static let names = ["adaptive", "riemann", "left-riemann", "gauss-legendre"]
 
   /// The rule of that name; nil for an unknown name or fewer than one step.
   public init?(name: String, steps: Int) {
     guard steps > 0 else { return nil }
     switch name {
+    case "adaptive": self = .adaptive
     case "riemann": self = .riemann(steps: steps)
     case "left-riemann": self = .leftRiemann(steps: steps)
     case "gauss-legendre": self = .gaussLegendre(steps: steps)
@@ -26,24 +29,27 @@ public enum AttributionRule: Sendable, Hashable {
   /// The rule's name, one of ``names``.
   public var name: String {
     switch self {
+    case .adaptive: "adaptive"
     case .riemann: "riemann"
     case .leftRiemann: "left-riemann"
     case .gaussLegendre: "gauss-legendre"
     }
   }
 
-  /// Number of points on the path.
+  /// Number of points on the path; 0 where it depends on the prompt.
   public var steps: Int {
     switch self {
+    case .adaptive: 0
     case .riemann(let steps), .leftRiemann(let steps), .gaussLegendre(let steps): steps
     }
   }
 
-  /// The values of α and their weights, which sum to 1.
-  public var points: (nodes: [Double], weights: [Double]) {
+  /// The values of α and their weights, which sum to 1; nil where they depend on the prompt.
+  public var points: (nodes: [Double], weights: [Double])? {
     let m = Double(steps)
     let equal = Array(repeating: 1 / m, count: steps)
     switch self {
+    case .adaptive: return nil
     case .riemann: return ((1...steps).map { Double($0) / m }, equal)
     case .leftRiemann: return ((0..<steps).map { Double($0) / m }, equal)
     case .gaussLegendre: return Self.gaussLegendrePoints(steps)
@@ -51,7 +57,7 @@ public enum AttributionRule: Sendable, Hashable {
   }
 
   /// Nodes and weights on [0, 1]: roots of the Legendre polynomial by Newton's method from Chebyshev's guess.
-  private static func gaussLegendrePoints(_ count: Int) -> (nodes: [Double], weights: [Double]) {
+  static func gaussLegendrePoints(_ count: Int) -> (nodes: [Double], weights: [Double]) {
     var nodes: [Double] = []
     var weights: [Double] = []
     let n = Double(count)

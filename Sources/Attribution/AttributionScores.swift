@@ -20,36 +20,50 @@ public struct AttributionScores: Sendable {
     self.values = values
   }
 
+  /// The paper's threshold for attributions, as a share of the prompt's largest.
+  public static let coarseRatio = 0.2
+  /// The threshold for the baseline.
+  public static let baselineRatio = 0.5
+
   /// The largest score over all layers.
   public var largest: Float { values.max() ?? 0 }
 }
 
 extension BERT {
-  /// Attribution of every neuron for each target: activation times the integrated gradient along the path from zero
-  /// (Dai et al 2022, section 3.2).
+  /// Attribution of every neuron for each target: activation times the integrated gradient along the path from zero.
   ///
+  /// Dai et al 2022, section 3.2.
   /// - Parameters:
   ///   - targets: Prompts with the answers whose probability is attributed.
-  ///   - rule: The points on the path.
+  ///   - rule: How the integral is approximated.
   ///   - threads: Threads to use.
   ///   - memory: Bytes that may be used beside the weights.
   public func attributions(
     _ targets: [AttributionTarget], rule: AttributionRule, threads: ThreadCount = .allCores, memory: Int = 1 << 30
   ) -> [AttributionScores] {
-    let points = rule.points
-    return pathIntegrals(
-      targets, nodes: points.nodes, weights: points.weights, threads: threads, memory: memory
-    ).map { integral in
-      AttributionScores(
-        layers: configuration.layerCount, neurons: configuration.intermediateSize,
-        values: zip(integral.activations, integral.gradients).map { $0 * $1 })
+    guard let (nodes, weights) = rule.points else {
+      return adaptiveAttributions(targets, threads: threads, memory: memory).scores
+    }
+    let traced = trace(targets, endpoints: false, threads: threads)
+    let points = targets.indices.flatMap { target in
+      (0..<layerCount).flatMap { layer in
+        zip(nodes, weights).map { WeightedPoint(target: target, layer: layer, alpha: $0, weight: $1) }
+      }
+    }
+    let sums = pathSums(traced, points, threads: threads, memory: memory)
+    return zip(traced.activations, sums).map { activations, sums in
+      scores(zip(activations, sums.lazy.map(\.gradient).joined()).map { $0 * $1 })
     }
   }
 
   /// The paper's baseline: the activation itself in place of the attribution.
   public func baselineScores(_ prompts: [EncodedPrompt], threads: ThreadCount = .allCores) -> [AttributionScores] {
-    activations(prompts, threads: threads).map {
-      AttributionScores(layers: configuration.layerCount, neurons: configuration.intermediateSize, values: $0)
-    }
+    activations(prompts, threads: threads).map(scores)
   }
+
+  func scores(_ values: [Float]) -> AttributionScores {
+    AttributionScores(layers: layerCount, neurons: configuration.intermediateSize, values: values)
+  }
+
+  var layerCount: Int { configuration.layerCount }
 }

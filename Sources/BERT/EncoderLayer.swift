@@ -146,12 +146,16 @@ struct EncoderLayer {
   /// - Parameters:
   ///   - gradient: With respect to the output, `[rows, hidden]`; afterwards with respect to the residual.
   ///   - context: Receives the gradient with respect to the context, `[rows, hidden]`.
-  func finishBackward(_ gradient: Slice, tape: Tape, context: Slice) {
+  ///   - observe: Sees the gradient with respect to the activations after GELU, `[rows, intermediate]`.
+  func finishBackward(
+    _ gradient: Slice, tape: Tape, context: Slice, activations observe: (Slice) -> Void = { _ in }
+  ) {
     layerNormalizeBackward(
       gradient, scale: weights.outputNorm.scale, normalized: tape.outputUnit.all,
       deviation: tape.outputDeviation.all)
     let activations = Matrix(rows: gradient.rows, columns: intermediate)
     weights.output.applyBackward(gradient, into: activations.all)
+    observe(activations.all)
     multiplyElements(activations.all, by: tape.slope.all)
     weights.intermediate.applyBackward(activations.all, into: gradient, accumulating: true)
     layerNormalizeBackward(
@@ -165,5 +169,41 @@ struct EncoderLayer {
     if let queryGradient { weights.query.applyBackward(queryGradient, into: input, accumulating: true) }
     weights.key.applyBackward(keyGradient, into: input, accumulating: true)
     weights.value.applyBackward(valueGradient, into: input, accumulating: true)
+  }
+}
+
+/// What a layer keeps of one pass for the way back through all of it.
+struct LayerTape {
+  /// `[queries, hidden]`.
+  let queries: Matrix
+  /// `[rows, hidden]`.
+  let keys: Matrix
+  /// `[rows, hidden]`.
+  let values: Matrix
+  let spans: [AttentionSpan]
+  let probabilities: Matrix
+  let tape: EncoderLayer.Tape
+}
+
+extension EncoderLayer {
+  /// The way back from a layer's output to its queries, keys, values and residual.
+  ///
+  /// - Parameters:
+  ///   - gradient: With respect to the output, `[queries, hidden]`; afterwards with respect to the residual.
+  ///   - observe: Sees the gradient with respect to the activations after GELU, `[queries, intermediate]`.
+  func backward(
+    _ gradient: Slice, _ tape: LayerTape, activations observe: (Slice) -> Void = { _ in }
+  ) -> (queries: Matrix, keys: Matrix, values: Matrix) {
+    let hidden = weights.query.bias.count
+    let context = Matrix(rows: gradient.rows, columns: hidden)
+    finishBackward(gradient, tape: tape.tape, context: context.all, activations: observe)
+    let queries = Matrix(rows: tape.queries.rows, columns: hidden)
+    let keys = Matrix(rows: tape.keys.rows, columns: hidden)
+    let values = Matrix(rows: tape.keys.rows, columns: hidden)
+    attendBackward(
+      gradient: context.all, queries: tape.queries.all, keys: tape.keys.all, values: tape.values.all,
+      spans: tape.spans, probabilities: tape.probabilities, queryGradient: queries.all, keyGradient: keys.all,
+      valueGradient: values.all)
+    return (queries, keys, values)
   }
 }

@@ -22,7 +22,7 @@ public struct Intervention: Sendable, Hashable {
 /// One forward pass of several packed prompts up to the final hidden states at `[MASK]`, with what path gradients
 /// start from.
 ///
-/// Written by its initialiser only, hence safe to share between threads.
+/// Written by its initialiser, and by ``takeEndpoint(_:_:)`` before it is shared, hence safe to share between threads.
 final class ForwardPass: @unchecked Sendable {
   let packing: Packing
   /// Final hidden states at the masks, `[prompts, hidden]`.
@@ -38,12 +38,25 @@ final class ForwardPass: @unchecked Sendable {
   /// Per layer, queries (none in the last), keys and values, `[rows, hidden]`; empty unless asked for.
   private(set) var projections: [(queries: Matrix?, keys: Matrix, values: Matrix)] = []
 
+  /// Per layer, what the way back needs; empty unless asked for.
+  private var tapes: [LayerTape] = []
+
+  /// How much of a pass is kept.
+  enum Trace {
+    /// The masks' rows only.
+    case masks
+    /// What points that enter above a layer start from.
+    case path
+    /// That, and what the way back through this pass itself needs, until ``takeEndpoint(_:_:)``.
+    case pathAndEndpoint
+  }
+
   /// Runs `prompts` through `model`.
   ///
   /// The last layer computes queries, attention output and feed-forward block at the masks only.
   /// - Parameter interventions: Per prompt, or empty.
   /// - Complexity: `12 · L · n · H²` multiply-adds for n word pieces.
-  init(_ model: BERT, _ prompts: [EncodedPrompt], interventions: [[Intervention]] = [], tracing: Bool = false) {
+  init(_ model: BERT, _ prompts: [EncodedPrompt], interventions: [[Intervention]] = [], tracing: Trace = .masks) {
     var packing = Packing()
     for prompt in prompts { packing.append(length: prompt.ids.count, mask: prompt.mask) }
     self.packing = packing
@@ -59,7 +72,7 @@ final class ForwardPass: @unchecked Sendable {
       layer.project(queryInput.all, layer.weights.query, into: queries.all)
       layer.project(x.all, layer.weights.key, into: keys.all)
       layer.project(x.all, layer.weights.value, into: values.all)
-      if tracing {
+      if tracing != .masks {
         inputs.append(x)
         projections.append((isLast ? nil : queries, keys, values))
       }
@@ -71,12 +84,18 @@ final class ForwardPass: @unchecked Sendable {
         queries: queries.all, keys: keys.all, values: values.all, spans: spans, probabilities: probabilities,
         into: context.all)
       let output = Matrix(rows: queries.rows, columns: hidden)
+      let tape = tracing == .pathAndEndpoint ? layer.makeTape(rows: queries.rows) : nil
+      if let tape {
+        tapes.append(
+          LayerTape(
+            queries: queries, keys: keys, values: values, spans: spans, probabilities: probabilities, tape: tape))
+      }
       let masks = isLast ? Array(0..<packing.count) : packing.masks
       var input = Matrix(rows: 0, columns: hidden)
       var activation = Matrix(rows: 0, columns: model.configuration.intermediateSize)
       var product = Matrix(rows: 0, columns: hidden)
       layer.finish(
-        context: context.all, residual: queryInput.all, into: output.all,
+        context: context.all, residual: queryInput.all, tape: tape, into: output.all,
         activations: { rows, activations in
           for (prompt, changes) in interventions.enumerated() {
             for change in changes where change.layer == index {
@@ -110,6 +129,41 @@ final class ForwardPass: @unchecked Sendable {
     layerNormalize(
       x.all, scale: weights.embeddingNorm.scale, shift: weights.embeddingNorm.shift, epsilon: model.epsilon)
     return x
+  }
+
+  /// P(answer) of each prompt and, per layer, its gradient with respect to the activations at `[MASK]`,
+  /// `[prompts, intermediate]`: the point α = 1 of every layer's path at once, for one way back.
+  ///
+  /// Call it once, after a pass traced with ``Trace/pathAndEndpoint``; it lets go of what only it needs.
+  func takeEndpoint(_ model: BERT, _ answers: [Int]) -> (probabilities: [Float], gradients: [Matrix]) {
+    defer { tapes = [] }
+    var (probabilities, gradient) = model.head.probabilityGradient(states, answers)
+    let last = model.layerCount - 1
+    var gradients: [Matrix] = []
+    for index in stride(from: last, through: 0, by: -1) {
+      let layer = model.layer(index)
+      let isLast = index == last
+      let masks = isLast ? Array(0..<packing.count) : packing.masks
+      let (queries, keys, values) = layer.backward(gradient.all, tapes[index]) {
+        gradients.append(Self.gather($0, masks))
+      }
+      guard index > 0 else { break }
+      let below = Matrix(rows: packing.rows, columns: model.hidden)
+      if isLast {
+        // Only the masks asked, so what came back through queries and residual belongs to their rows.
+        layer.weights.query.applyBackward(queries.all, into: gradient.all, accumulating: true)
+        for (prompt, mask) in packing.masks.enumerated() {
+          below.rows(mask, count: 1).copy(from: gradient.rows(prompt, count: 1))
+        }
+      } else {
+        below.all.copy(from: gradient.all)
+      }
+      layer.projectBackward(
+        queryGradient: isLast ? nil : queries.all, keyGradient: keys.all, valueGradient: values.all,
+        addingTo: below.all)
+      gradient = below
+    }
+    return (probabilities, gradients.reversed())
   }
 
   /// Copies the given rows, in order.

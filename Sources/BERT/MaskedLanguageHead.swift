@@ -42,4 +42,22 @@ struct MaskedLanguageHead {
     multiplyElements(transformed.all, by: tape.slope.all)
     weights.headTransform.applyBackward(transformed.all, into: states)
   }
+
+  /// P(answer) of final states `[rows, hidden]` and its gradient with respect to them; one answer a row.
+  func probabilityGradient(_ states: Matrix, _ answers: [Int]) -> (probabilities: [Float], gradient: Matrix) {
+    let tape = Tape(rows: states.rows, hidden: states.columns)
+    let distribution = logits(states.all, tape: tape)
+    softmax(distribution.all)
+    // ∂P/∂logits = P · (e_answer − distribution).
+    let probabilities = answers.indices.map { distribution[$0, answers[$0]] }
+    // 1 − P is summed from the other pieces: where P is close to 1, subtracting would leave few correct digits.
+    for (row, answer) in answers.enumerated() {
+      distribution[row, answer] = 0
+      distribution[row, answer] = Float(-total(of: distribution.rows(row, count: 1)))
+      scale(distribution.rows(row, count: 1), by: -probabilities[row])
+    }
+    let gradient = Matrix(rows: states.rows, columns: states.columns)
+    backward(distribution.all, tape: tape, into: gradient.all)
+    return (probabilities, gradient)
+  }
 }

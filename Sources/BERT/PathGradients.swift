@@ -14,111 +14,165 @@ public struct AttributionTarget: Sendable {
   }
 }
 
-/// A prompt's activations at `[MASK]` and the weighted mean of their gradients along the path, for every layer.
-public struct PathIntegral: Sendable {
-  /// Activations after GELU, `[layers · intermediate]`, layer after layer.
-  public let activations: [Float]
-  /// Σ weight · ∂P/∂w over the points of each layer's path, same layout.
-  public let gradients: [Float]
+/// One point of one target's path in one layer: where the gradient is taken, and its weight in the sum.
+public struct WeightedPoint: Sendable, Hashable {
+  /// Index of the target.
+  public let target: Int
+  /// The scaled layer, from 0.
+  public let layer: Int
+  /// α, the scale of the layer's activations at `[MASK]`.
+  public let alpha: Double
+  /// The weight.
+  public let weight: Double
+
+  /// The point `alpha` of a target's path in a layer.
+  public init(target: Int, layer: Int, alpha: Double, weight: Double) {
+    self.target = target
+    self.layer = layer
+    self.alpha = alpha
+    self.weight = weight
+  }
+}
+
+/// Weighted sums over points of one layer's path.
+public struct PathSum: Sendable {
+  /// Σ weight · P(answer).
+  public var probability = 0.0
+  /// Σ weight · ∂P(answer)/∂w, `[intermediate]`.
+  public var gradient: [Float]
+}
+
+/// Prompts after one forward pass, kept so that points of their paths can be taken again and again.
+public struct TracedPrompts: Sendable {
+  /// The prompts and answers.
+  public let targets: [AttributionTarget]
+  /// Activations after GELU at `[MASK]` of each target, `[layers · intermediate]`, layer after layer.
+  public let activations: [[Float]]
+  /// The point α = 1 of every layer's path, per target and layer; empty unless asked for.
+  public let endpoints: [[PathSum]]
+  /// Which targets went through which pass.
+  let groups: [Range<Int>]
+  let passes: [ForwardPass]
 }
 
 extension BERT {
-  /// Integrates ∂P(answer)/∂w over α for each layer of each target (Dai et al 2022, equation 3).
+  /// Rows of a pass that keeps what its own way back needs, some 100 KB a row in a model of bert-base's size.
+  private static let endpointRows = 256
+
+  /// Runs the prompts once.
   ///
   /// - Parameters:
   ///   - targets: Prompts with their answers.
-  ///   - nodes: The values of α, the same for every layer.
-  ///   - weights: Their weights.
-  ///   - threads: Threads to use. How the work is cut up does not depend on it.
+  ///   - endpoints: Whether to take the gradients at α = 1 as well, which costs one way back for all layers together.
+  ///   - threads: Threads to use.
+  public func trace(
+    _ targets: [AttributionTarget], endpoints: Bool, threads: ThreadCount = .allCores
+  ) -> TracedPrompts {
+    let total = targets.reduce(0) { $0 + $1.prompt.ids.count }
+    let share = (total + threads.value - 1) / threads.value
+    let groups = packs(
+      targets.map(\.prompt), rows: endpoints ? min(Self.endpointRows, share) : min(Self.packedRows, share))
+    let results = concurrently(groups.count, threads: threads) { group in
+      let own = targets[groups[group]]
+      let pass = ForwardPass(self, own.map(\.prompt), tracing: endpoints ? .pathAndEndpoint : .path)
+      guard endpoints else { return (pass, [[PathSum]]()) }
+      let (probabilities, gradients) = pass.takeEndpoint(self, own.map(\.answer))
+      let sums = own.indices.map { target in
+        let row = target - own.startIndex
+        return gradients.map {
+          PathSum(probability: Double(probabilities[row]), gradient: $0.rows(row, count: 1).values)
+        }
+      }
+      return (pass, sums)
+    }
+    return TracedPrompts(
+      targets: targets,
+      activations: zip(groups, results).flatMap { group, result in
+        group.indices.map { target in
+          result.0.activations.flatMap { $0.rows(target - group.lowerBound, count: 1).values }
+        }
+      }, endpoints: endpoints ? results.flatMap(\.1) : [], groups: groups, passes: results.map(\.0))
+  }
+
+  /// Sums P(answer) and ∂P(answer)/∂w over points of the targets' paths (Dai et al 2022, equation 3).
+  ///
+  /// - Parameters:
+  ///   - traced: The prompts, traced.
+  ///   - points: The points, in any order.
+  ///   - threads: Threads to use; with the same number, results are the same bit for bit.
   ///   - memory: Bytes that all passes in flight may take beside the weights; longer passes are split.
-  /// - Returns: One integral per target, in order.
-  public func pathIntegrals(
-    _ targets: [AttributionTarget], nodes: [Double], weights: [Double], threads: ThreadCount = .allCores,
-    memory: Int = 1 << 30
-  ) -> [PathIntegral] {
-    precondition(nodes.count == weights.count)
-    let groups = packs(targets.map(\.prompt))
-    let traces = concurrently(groups.count, threads: threads) { group in
-      ForwardPass(self, targets[groups[group]].map(\.prompt), tracing: true)
-    }
-    var passes: [(group: Int, points: [(point: PathPoint, weight: Double)])] = []
-    for (group, range) in groups.enumerated() {
-      passes += split(
-        targets[range].map(\.prompt.ids.count), nodes: nodes, weights: weights, memory: memory / threads.value
-      ).map { (group, $0) }
-    }
-    let plan = passes
+  /// - Returns: Per target and layer, the sums over that layer's points; zeros where there are none.
+  public func pathSums(
+    _ traced: TracedPrompts, _ points: [WeightedPoint], threads: ThreadCount = .allCores, memory: Int = 1 << 30
+  ) -> [[PathSum]] {
     let width = configuration.intermediateSize
+    let plan = split(traced, points, threads: threads, memory: memory)
     let partial = concurrently(plan.count, threads: threads) { index in
       let (group, points) = plan[index]
+      let start = traced.groups[group].lowerBound
       let pass = PathPass(
-        self, trace: traces[group], points: points.map(\.point), answers: targets[groups[group]].map(\.answer))
-      var sums: [PartialSum] = []
-      for (row, entry) in points.enumerated() {
-        let key = (entry.point.prompt, entry.point.layer)
-        if sums.last.map({ ($0.prompt, $0.layer) == key }) != true {
-          sums.append(PartialSum(prompt: key.0, layer: key.1, values: Array(repeating: 0, count: width)))
+        self, trace: traced.passes[group],
+        points: points.map { PathPoint(prompt: $0.target - start, layer: $0.layer, alpha: Float($0.alpha)) },
+        answers: traced.targets[traced.groups[group]].map(\.answer))
+      var sums: [(target: Int, layer: Int, sum: PathSum)] = []
+      for (row, point) in points.enumerated() {
+        if sums.last.map({ ($0.target, $0.layer) == (point.target, point.layer) }) != true {
+          sums.append((point.target, point.layer, PathSum(gradient: Array(repeating: 0, count: width))))
         }
         let values = pass.gradients.rows(row, count: 1).values
-        for index in 0..<width { sums[sums.count - 1].values[index] += Float(entry.weight) * values[index] }
+        let last = sums.count - 1
+        sums[last].sum.probability += point.weight * Double(pass.probabilities[row])
+        for index in 0..<width { sums[last].sum.gradient[index] += Float(point.weight) * values[index] }
       }
       return sums
     }
-    var totals = targets.map { _ in [Float](repeating: 0, count: layerCount * width) }
-    for (pass, sums) in zip(plan, partial) {
-      for sum in sums {
-        let target = groups[pass.group].lowerBound + sum.prompt
-        for index in 0..<width { totals[target][sum.layer * width + index] += sum.values[index] }
-      }
+    let none = PathSum(gradient: Array(repeating: 0, count: width))
+    var totals = traced.targets.map { _ in Array(repeating: none, count: layerCount) }
+    for (target, layer, sum) in partial.joined() {
+      totals[target][layer].probability += sum.probability
+      for index in 0..<width { totals[target][layer].gradient[index] += sum.gradient[index] }
     }
-    return groups.indices.flatMap { group in
-      groups[group].map { target in
-        let row = target - groups[group].lowerBound
-        return PathIntegral(
-          activations: traces[group].activations.flatMap { $0.rows(row, count: 1).values },
-          gradients: totals[target])
-      }
-    }
+    return totals
   }
 
-  private struct PartialSum {
-    let prompt: Int
-    let layer: Int
-    var values: [Float]
-  }
-
-  /// Cuts the points of a group's prompts into passes, each sorted by layer.
+  /// Cuts points into passes of one group each, sorted by layer.
   ///
-  /// A pass has up to ``packedRows`` rows in its widest layer, and as many points as `memory` holds, but at least one.
+  /// A pass has up to ``packedRows`` rows in its widest layer, fewer where that leaves no work for a thread, and as many
+  /// points as `memory` holds, but at least one.
   private func split(
-    _ lengths: [Int], nodes: [Double], weights: [Double], memory: Int
-  ) -> [[(point: PathPoint, weight: Double)]] {
-    var passes: [[(point: PathPoint, weight: Double)]] = []
-    var current: [(point: PathPoint, weight: Double)] = []
-    var rows = 0
-    var bytes = 0
-    for (prompt, length) in lengths.enumerated() {
-      for (node, weight) in zip(nodes, weights) {
-        for layer in 0..<layerCount {
-          let cost = pathBytes(length: length, layer: layer)
-          let widens = layer < layerCount - 1 ? length : 0
-          if !current.isEmpty, rows + widens > Self.packedRows || bytes + cost > memory {
-            passes.append(current)
-            current = []
-            rows = 0
-            bytes = 0
-          }
-          current.append((PathPoint(prompt: prompt, layer: layer, alpha: Float(node)), weight))
-          rows += widens
-          bytes += cost
-        }
-      }
+    _ traced: TracedPrompts, _ points: [WeightedPoint], threads: ThreadCount, memory: Int
+  ) -> [(group: Int, points: [WeightedPoint])] {
+    func rows(_ point: WeightedPoint) -> Int {
+      point.layer < layerCount - 1 ? traced.targets[point.target].prompt.ids.count : 1
     }
-    if !current.isEmpty { passes.append(current) }
-    return passes.map { pass in
-      pass.sorted {
-        ($0.point.layer, $0.point.prompt, $0.point.alpha) < ($1.point.layer, $1.point.prompt, $1.point.alpha)
+    let total = points.reduce(0) { $0 + rows($1) }
+    let limit = min(Self.packedRows, (total + threads.value - 1) / threads.value)
+    let bytes = memory / threads.value
+    var passes: [(group: Int, points: [WeightedPoint])] = []
+    for (group, range) in traced.groups.enumerated() {
+      // Every pass takes points of low and of high layers, so that passes cost about the same.
+      let own = points.filter { range.contains($0.target) }.sorted {
+        ($0.target, $0.alpha, $0.layer) < ($1.target, $1.alpha, $1.layer)
       }
+      var current: [WeightedPoint] = []
+      var (used, taken) = (0, 0)
+      for point in own {
+        let cost = pathBytes(length: traced.targets[point.target].prompt.ids.count, layer: point.layer)
+        if !current.isEmpty, used + rows(point) > limit || taken + cost > bytes {
+          passes.append((group, current))
+          (current, used, taken) = ([], 0, 0)
+        }
+        current.append(point)
+        used += rows(point)
+        taken += cost
+      }
+      if !current.isEmpty { passes.append((group, current)) }
+    }
+    return passes.map { pass in
+      (
+        pass.group,
+        pass.points.sorted { ($0.layer, $0.target, $0.alpha) < ($1.layer, $1.target, $1.alpha) }
+      )
     }
   }
 

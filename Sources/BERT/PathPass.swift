@@ -60,7 +60,7 @@ struct PathPass {
     states.rows(direct, count: points.count - direct).copy(
       from: entries.rows.rows(direct, count: points.count - direct))
 
-    let (probabilities, gradient) = Self.headGradient(model, states, points, answers)
+    let (probabilities, gradient) = model.head.probabilityGradient(states, points.map { answers[$0.prompt] })
     self.probabilities = probabilities
     let entryGradient = Matrix(rows: points.count, columns: hidden)
     entryGradient.rows(direct, count: points.count - direct).copy(
@@ -76,16 +76,6 @@ struct PathPass {
       above = below.all
     }
     gradients = Self.activationGradients(model, points, entries, entryGradient)
-  }
-
-  /// What a layer keeps for the way back.
-  private struct LayerTape {
-    let queries: Matrix
-    let keys: Matrix
-    let values: Matrix
-    let spans: [AttentionSpan]
-    let probabilities: Matrix
-    let tape: EncoderLayer.Tape
   }
 
   /// The row of `[MASK]` that enters above each point's layer, with what its normalisation keeps.
@@ -186,15 +176,7 @@ struct PathPass {
   ) -> Matrix {
     let hidden = model.hidden
     let layer = model.layer(index)
-    let context = Matrix(rows: gradient.rows, columns: hidden)
-    layer.finishBackward(gradient, tape: tape.tape, context: context.all)
-    let queryGradient = Matrix(rows: tape.queries.rows, columns: hidden)
-    let keyGradient = Matrix(rows: tape.keys.rows, columns: hidden)
-    let valueGradient = Matrix(rows: tape.keys.rows, columns: hidden)
-    layer.attendBackward(
-      gradient: context.all, queries: tape.queries.all, keys: tape.keys.all, values: tape.values.all,
-      spans: tape.spans, probabilities: tape.probabilities, queryGradient: queryGradient.all,
-      keyGradient: keyGradient.all, valueGradient: valueGradient.all)
+    let (queryGradient, keyGradient, valueGradient) = layer.backward(gradient, tape)
     let carriedRows = rows(continuing)
     let below = Matrix(rows: carriedRows, columns: hidden)
     if isLast {
@@ -222,27 +204,6 @@ struct PathPass {
       keyGradient: ForwardPass.gather(keyGradient.all, masks).all,
       valueGradient: ForwardPass.gather(valueGradient.all, masks).all, addingTo: entered)
     return below
-  }
-
-  /// P(answer) of final states `[points, hidden]` and its gradient with respect to them.
-  private static func headGradient(
-    _ model: BERT, _ states: Matrix, _ points: [PathPoint], _ answers: [Int]
-  ) -> ([Float], Matrix) {
-    let tape = MaskedLanguageHead.Tape(rows: states.rows, hidden: states.columns)
-    let distribution = model.head.logits(states.all, tape: tape)
-    softmax(distribution.all)
-    // ∂P/∂logits = P · (e_answer − distribution).
-    let probabilities = points.indices.map { distribution[$0, answers[points[$0].prompt]] }
-    // 1 − P is summed from the other pieces: where P is close to 1, subtracting would leave few correct digits.
-    for (row, point) in points.enumerated() {
-      let answer = answers[point.prompt]
-      distribution[row, answer] = 0
-      distribution[row, answer] = Float(-total(of: distribution.rows(row, count: 1)))
-      scale(distribution.rows(row, count: 1), by: -probabilities[row])
-    }
-    let gradient = Matrix(rows: states.rows, columns: states.columns)
-    model.head.backward(distribution.all, tape: tape, into: gradient.all)
-    return (probabilities, gradient)
   }
 
   /// From the rows above each point's layer through normalisation and W2 to the activations.

@@ -74,13 +74,13 @@ extension BERT {
     }.flatMap { $0 }
   }
 
-  /// Consecutive prompts that together have about ``packedRows`` rows.
-  func packs(_ prompts: [EncodedPrompt]) -> [Range<Int>] {
+  /// Consecutive prompts that together have at most `limit` rows, or one longer prompt each.
+  func packs(_ prompts: [EncodedPrompt], rows limit: Int = BERT.packedRows) -> [Range<Int>] {
     var result: [Range<Int>] = []
     var start = 0
     var rows = 0
     for (index, prompt) in prompts.enumerated() {
-      if rows > 0, rows + prompt.ids.count > Self.packedRows {
+      if rows > 0, rows + prompt.ids.count > limit {
         result.append(start..<index)
         start = index
         rows = 0

@@ -46,7 +46,8 @@ enum Report {
   private static func verdict(_ e: ErasureEvaluation) -> String {
     let judgement =
       e.successRate >= 0.95
-      ? "The relation is forgotten" : e.successRate > 0.05 ? "The relation is forgotten in part" : "The relation is still known"
+      ? "The relation is forgotten"
+      : e.successRate > 0.05 ? "The relation is forgotten in part" : "The relation is still known"
     return "\(judgement): \(Console.percent(e.successRate)) of the prompts that were right are wrong now; perplexity "
       + "went \(Console.change(e.intraPerplexityBefore, e.intraPerplexityAfter)) in the relation and "
       + "\(Console.change(e.interPerplexityBefore, e.interPerplexityAfter)) in others."

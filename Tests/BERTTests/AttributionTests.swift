@@ -38,7 +38,7 @@ struct AttributionTests {
     let slow = SlowBERT(weights: model.bert.weights, configuration: model.bert.configuration)
     let golden = try #require(try Golden.all().first)
     let rule = AttributionRule.riemann(steps: 3)
-    let (nodes, weights) = rule.points
+    let (nodes, weights) = try #require(rule.points)
     let scores = model.bert.attributions(
       [AttributionTarget(prompt: try model.encode(golden.text), answer: golden.answerId)], rule: rule)[0]
     for (layer, index) in [(0, 0), (0, 5), (0, 31), (1, 2), (1, 17)] {
@@ -67,16 +67,47 @@ struct AttributionTests {
     }
   }
 
+  @Test("the way back from α = 1 gives every layer what a point at 1 of its path gives")
+  func endpoints() throws {
+    let model = try Fixture.open()
+    let targets = try Golden.all().map { AttributionTarget(prompt: try model.encode($0.text), answer: $0.answerId) }
+    let traced = model.bert.trace(targets, endpoints: true)
+    let points = targets.indices.flatMap { target in
+      (0..<2).map { WeightedPoint(target: target, layer: $0, alpha: 1, weight: 1) }
+    }
+    for (ends, sums) in zip(traced.endpoints, model.bert.pathSums(traced, points)) {
+      for (end, sum) in zip(ends, sums) {
+        #expect(abs(end.probability - sum.probability) < 1e-6)
+        let largest = sum.gradient.map(abs).max() ?? 0
+        // Two orders of the same float32 sums.
+        for (a, b) in zip(end.gradient, sum.gradient) { #expect(abs(a - b) <= 5e-5 * largest) }
+      }
+    }
+  }
+
+  @Test("the adaptive rule's coarse sets are those of the exact integral, but for scores within 1 % of the threshold")
+  func adaptive() throws {
+    let model = try Fixture.open()
+    let targets = try Golden.all().map { AttributionTarget(prompt: try model.encode($0.text), answer: $0.answerId) }
+    let exact = model.bert.attributions(targets, rule: .gaussLegendre(steps: 24))
+    for (found, exact) in zip(model.bert.attributions(targets, rule: .adaptive), exact) {
+      let (threshold, own) = (0.2 * exact.largest, 0.2 * found.largest)
+      for (a, b) in zip(exact.values, found.values) where abs(a - threshold) > 0.01 * threshold {
+        #expect((a >= threshold) == (b >= own))
+      }
+    }
+  }
+
   @Test("the paper's nodes end at 1, the authors' code's begin at 0")
   func riemannNodes() {
-    #expect(AttributionRule.riemann(steps: 4).points.nodes == [0.25, 0.5, 0.75, 1])
-    #expect(AttributionRule.leftRiemann(steps: 4).points.nodes == [0, 0.25, 0.5, 0.75])
-    #expect(AttributionRule.riemann(steps: 4).points.weights == [0.25, 0.25, 0.25, 0.25])
+    #expect(AttributionRule.riemann(steps: 4).points?.nodes == [0.25, 0.5, 0.75, 1])
+    #expect(AttributionRule.leftRiemann(steps: 4).points?.nodes == [0, 0.25, 0.5, 0.75])
+    #expect(AttributionRule.riemann(steps: 4).points?.weights == [0.25, 0.25, 0.25, 0.25])
   }
 
   @Test("n Gauss-Legendre nodes integrate polynomials of degree 2n − 1", arguments: [1, 2, 3, 8, 24, 64])
-  func gaussLegendre(count: Int) {
-    let (nodes, weights) = AttributionRule.gaussLegendre(steps: count).points
+  func gaussLegendre(count: Int) throws {
+    let (nodes, weights) = try #require(AttributionRule.gaussLegendre(steps: count).points)
     #expect(nodes.allSatisfy { $0 > 0 && $0 < 1 })
     for degree in 0..<(2 * count) {
       let integral = zip(nodes, weights).reduce(0) { $0 + $1.1 * pow($1.0, Double(degree)) }
@@ -88,6 +119,7 @@ struct AttributionTests {
   @Test("a rule is found by its name, and not by another or without steps")
   func names() {
     for name in AttributionRule.names { #expect(AttributionRule(name: name, steps: 7)?.name == name) }
+    #expect(AttributionRule.adaptive.points == nil && AttributionRule.adaptive.steps == 0)
     #expect(AttributionRule(name: "simpson", steps: 7) == nil)
     #expect(AttributionRule(name: "riemann", steps: 0) == nil)
   }

@@ -75,4 +75,15 @@ struct AttributionReferenceTests {
     }
     #expect(split.map(\.values) == again.map(\.values))
   }
+
+  @Test("the adaptive rule's coarse sets are those of the exact integral, but for scores within 1 % of the threshold")
+  func adaptive() throws {
+    for (golden, found) in zip(goldens, model.bert.attributions(goldens.map(\.target), rule: .adaptive)) {
+      let exact = try file.dataset("\(golden.path)/exact").doubles(expecting: [found.layers, found.neurons])
+      let threshold = 0.2 * (exact.max() ?? 0)
+      for (a, b) in zip(exact, found.values) where abs(a - threshold) > 0.01 * threshold {
+        #expect((a >= threshold) == (b >= 0.2 * found.largest))
+      }
+    }
+  }
 }
