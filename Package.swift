@@ -30,10 +30,12 @@ let package = Package(
     .target(name: "Neurons", dependencies: ["Attribution", "BERT", "HDF5", "Kernels", "Relations"]),
     .target(name: "Editing", dependencies: ["BERT", "Checkpoint", "Neurons", "Relations"]),
     .target(name: "Evaluation", dependencies: ["BERT", "Checkpoint", "Editing", "Kernels", "Neurons", "Relations"]),
+    .target(name: "Benchmark", dependencies: ["Attribution", "BERT", "Checkpoint", "Kernels"]),
     .executableTarget(
       name: "knedit",
       dependencies: [
-        "Attribution", "BERT", "Checkpoint", "Editing", "Evaluation", "HDF5", "Kernels", "Neurons", "Relations",
+        "Attribution", "BERT", "Benchmark", "Checkpoint", "Editing", "Evaluation", "HDF5", "Kernels", "Neurons",
+        "Relations",
         "Tokenization", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     // Shared by the tests: where the fixtures lie, and temporary directories.

@@ -19,14 +19,14 @@ struct EncoderLayer {
   final class Tape {
     let attentionUnit: Matrix
     let attentionDeviation: Matrix
-    let slope: Matrix
+    let inputs: Matrix
     let outputUnit: Matrix
     let outputDeviation: Matrix
 
     init(rows: Int, hidden: Int, intermediate: Int) {
       attentionUnit = Matrix(rows: rows, columns: hidden)
       attentionDeviation = Matrix(rows: rows, columns: 1)
-      slope = Matrix(rows: rows, columns: intermediate)
+      inputs = Matrix(rows: rows, columns: intermediate)
       outputUnit = Matrix(rows: rows, columns: hidden)
       outputDeviation = Matrix(rows: rows, columns: 1)
     }
@@ -125,7 +125,7 @@ struct EncoderLayer {
       normalized: tape?.attentionUnit.all, deviation: tape?.attentionDeviation.all)
     let activations = Matrix(rows: context.rows, columns: intermediate)
     weights.intermediate.apply(input.all, into: activations.all)
-    gelu(activations.all, bias: weights.intermediate.bias, derivative: tape?.slope.all)
+    gelu(activations.all, bias: weights.intermediate.bias, inputs: tape?.inputs.all)
     observe(input.all, activations.all)
     weights.output.apply(activations.all, into: output)
     product(output)
@@ -156,7 +156,7 @@ struct EncoderLayer {
     let activations = Matrix(rows: gradient.rows, columns: intermediate)
     weights.output.applyBackward(gradient, into: activations.all)
     observe(activations.all)
-    multiplyElements(activations.all, by: tape.slope.all)
+    geluBackward(activations.all, at: tape.inputs.all)
     weights.intermediate.applyBackward(activations.all, into: gradient, accumulating: true)
     layerNormalizeBackward(
       gradient, scale: weights.attentionNorm.scale, normalized: tape.attentionUnit.all,

@@ -8,12 +8,12 @@ struct MaskedLanguageHead {
 
   /// What the way back needs, for `rows` hidden states.
   final class Tape {
-    let slope: Matrix
+    let inputs: Matrix
     let unit: Matrix
     let deviation: Matrix
 
     init(rows: Int, hidden: Int) {
-      slope = Matrix(rows: rows, columns: hidden)
+      inputs = Matrix(rows: rows, columns: hidden)
       unit = Matrix(rows: rows, columns: hidden)
       deviation = Matrix(rows: rows, columns: 1)
     }
@@ -23,7 +23,7 @@ struct MaskedLanguageHead {
   func logits(_ states: Slice, tape: Tape? = nil) -> Matrix {
     let transformed = Matrix(rows: states.rows, columns: states.columns)
     weights.headTransform.apply(states, into: transformed.all)
-    gelu(transformed.all, bias: weights.headTransform.bias, derivative: tape?.slope.all)
+    gelu(transformed.all, bias: weights.headTransform.bias, inputs: tape?.inputs.all)
     layerNormalize(
       transformed.all, scale: weights.headNorm.scale, shift: weights.headNorm.shift, epsilon: epsilon,
       normalized: tape?.unit.all, deviation: tape?.deviation.all)
@@ -39,7 +39,7 @@ struct MaskedLanguageHead {
     multiply(gradient, weight: weights.wordEmbeddings, transposing: false, into: transformed.all)
     layerNormalizeBackward(
       transformed.all, scale: weights.headNorm.scale, normalized: tape.unit.all, deviation: tape.deviation.all)
-    multiplyElements(transformed.all, by: tape.slope.all)
+    geluBackward(transformed.all, at: tape.inputs.all)
     weights.headTransform.applyBackward(transformed.all, into: states)
   }
 

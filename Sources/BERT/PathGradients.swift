@@ -69,9 +69,8 @@ extension BERT {
     _ targets: [AttributionTarget], endpoints: Bool, threads: ThreadCount = .allCores
   ) -> TracedPrompts {
     let total = targets.reduce(0) { $0 + $1.prompt.ids.count }
-    let share = (total + threads.value - 1) / threads.value
-    let groups = packs(
-      targets.map(\.prompt), rows: endpoints ? min(Self.endpointRows, share) : min(Self.packedRows, share))
+    let share = balancedRows(total, threads)
+    let groups = packs(targets.map(\.prompt), rows: endpoints ? min(Self.endpointRows, share) : share)
     let results = concurrently(groups.count, threads: threads) { group in
       let own = targets[groups[group]]
       let pass = ForwardPass(self, own.map(\.prompt), tracing: endpoints ? .pathAndEndpoint : .path)
@@ -146,7 +145,7 @@ extension BERT {
       point.layer < layerCount - 1 ? traced.targets[point.target].prompt.ids.count : 1
     }
     let total = points.reduce(0) { $0 + rows($1) }
-    let limit = min(Self.packedRows, (total + threads.value - 1) / threads.value)
+    let limit = balancedRows(total, threads)
     let bytes = memory / threads.value
     var passes: [(group: Int, points: [WeightedPoint])] = []
     for (group, range) in traced.groups.enumerated() {
@@ -158,7 +157,7 @@ extension BERT {
       var (used, taken) = (0, 0)
       for point in own {
         let cost = pathBytes(length: traced.targets[point.target].prompt.ids.count, layer: point.layer)
-        if !current.isEmpty, used + rows(point) > limit || taken + cost > bytes {
+        if !current.isEmpty, used + rows(point) / 2 > limit || taken + cost > bytes {
           passes.append((group, current))
           (current, used, taken) = ([], 0, 0)
         }

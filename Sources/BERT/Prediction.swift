@@ -32,7 +32,7 @@ public struct Prediction: Sendable {
 }
 
 extension BERT {
-  /// Rows of one packed pass: enough to keep matrix products busy, little enough to stay in the caches.
+  /// The most rows of one packed pass: enough to keep matrix products busy, little enough to stay in the caches.
   static let packedRows = 1024
 
   /// Runs prompts, packed without padding, and reads each one's prediction.
@@ -48,7 +48,7 @@ extension BERT {
     read: @Sendable (Int, Prediction) -> Result
   ) -> [Result] {
     precondition(interventions.isEmpty || interventions.count == prompts.count)
-    let passes = packs(prompts)
+    let passes = packs(prompts, rows: balancedRows(prompts.reduce(0) { $0 + $1.ids.count }, threads))
     return concurrently(passes.count, threads: threads) { pass in
       let range = passes[pass]
       let forward = ForwardPass(
@@ -64,7 +64,7 @@ extension BERT {
 
   /// The activations after GELU at `[MASK]`, per prompt `[layers · intermediate]`, layer after layer.
   public func activations(_ prompts: [EncodedPrompt], threads: ThreadCount = .allCores) -> [[Float]] {
-    let passes = packs(prompts)
+    let passes = packs(prompts, rows: balancedRows(prompts.reduce(0) { $0 + $1.ids.count }, threads))
     return concurrently(passes.count, threads: threads) { pass in
       let forward = ForwardPass(self, Array(prompts[passes[pass]]))
       return passes[pass].indices.map { offset in
@@ -74,13 +74,21 @@ extension BERT {
     }.flatMap { $0 }
   }
 
-  /// Consecutive prompts that together have at most `limit` rows, or one longer prompt each.
-  func packs(_ prompts: [EncodedPrompt], rows limit: Int = BERT.packedRows) -> [Range<Int>] {
+  /// The rows of each pass that give all threads the same number of passes, of about the same size.
+  func balancedRows(_ total: Int, _ threads: ThreadCount) -> Int {
+    let rounds = (total + Self.packedRows * threads.value - 1) / (Self.packedRows * threads.value)
+    let passes = max(1, rounds * threads.value)
+    return (total + passes - 1) / passes
+  }
+
+  /// Consecutive prompts that together have about `limit` rows, or one longer prompt each.
+  func packs(_ prompts: [EncodedPrompt], rows limit: Int) -> [Range<Int>] {
     var result: [Range<Int>] = []
     var start = 0
     var rows = 0
     for (index, prompt) in prompts.enumerated() {
-      if rows > 0, rows + prompt.ids.count > limit {
+      // Half of a prompt may stick out, so that passes come out as many as they were meant to be.
+      if rows > 0, rows + prompt.ids.count / 2 > limit {
         result.append(start..<index)
         start = index
         rows = 0

@@ -2,20 +2,22 @@ import Tensors
 
 /// Adds `bias` `[columns]` to every row, and `other`, of the same shape, where given.
 public func add(_ bias: Tensor, _ other: Slice? = nil, to rows: Slice) {
-  precondition(bias.count == rows.columns)
-  if let other { precondition(other.rows == rows.rows && other.columns == rows.columns) }
-  bias.withUnsafeBufferPointer { biases in
-    guard let bias = biases.baseAddress else { return }
-    for row in 0..<rows.rows {
-      let x = rows.pointer(row)
-      let y = other?.pointer(row)
-      var column = 0
-      while column < rows.columns {
-        let count = min(laneCount, rows.columns - column)
-        var value = load(x + column, count) + load(bias + column, count)
-        if let y { value += load(y + column, count) }
-        store(value, x + column, count)
-        column += laneCount
+  WorkMeter.measure(.addition) {
+    precondition(bias.count == rows.columns)
+    if let other { precondition(other.rows == rows.rows && other.columns == rows.columns) }
+    bias.withUnsafeBufferPointer { biases in
+      guard let bias = biases.baseAddress else { return }
+      for row in 0..<rows.rows {
+        let x = rows.pointer(row)
+        let y = other?.pointer(row)
+        var column = 0
+        while column < rows.columns {
+          let count = min(laneCount, rows.columns - column)
+          var value = load(x + column, count) + load(bias + column, count)
+          if let y { value += load(y + column, count) }
+          store(value, x + column, count)
+          column += laneCount
+        }
       }
     }
   }
@@ -26,11 +28,6 @@ public func add(_ other: Slice, times factor: Float = 1, to rows: Slice) {
   combine(rows, other) { $0 + $1 * factor }
 }
 
-/// Multiplies `rows` by `other`, of the same shape, value by value.
-public func multiplyElements(_ rows: Slice, by other: Slice) {
-  combine(rows, other) { $0 * $1 }
-}
-
 /// Multiplies `rows` by a number.
 public func scale(_ rows: Slice, by factor: Float) {
   combine(rows, rows) { value, _ in value * factor }
@@ -38,15 +35,17 @@ public func scale(_ rows: Slice, by factor: Float) {
 
 @inline(__always)
 private func combine(_ rows: Slice, _ other: Slice, _ operation: (Lanes, Lanes) -> Lanes) {
-  precondition(other.rows == rows.rows && other.columns == rows.columns)
-  for row in 0..<rows.rows {
-    let x = rows.pointer(row)
-    let y = other.pointer(row)
-    var column = 0
-    while column < rows.columns {
-      let count = min(laneCount, rows.columns - column)
-      store(operation(load(x + column, count), load(y + column, count)), x + column, count)
-      column += laneCount
+  WorkMeter.measure(.addition) {
+    precondition(other.rows == rows.rows && other.columns == rows.columns)
+    for row in 0..<rows.rows {
+      let x = rows.pointer(row)
+      let y = other.pointer(row)
+      var column = 0
+      while column < rows.columns {
+        let count = min(laneCount, rows.columns - column)
+        store(operation(load(x + column, count), load(y + column, count)), x + column, count)
+        column += laneCount
+      }
     }
   }
 }

@@ -2,32 +2,67 @@ import Tensors
 
 /// Adds `bias` to every row and replaces x by GELU(x) = x·Φ(x), the exact one.
 ///
-/// With `derivative`, of the same shape, also stores Φ(x) + x·φ(x) for the way back. Φ comes from
-/// erfc(z) = e^(−z²)·t·p(t), t = 1 / (1 + 0.4·z), with p of degree 9 fitted to a relative error of 7e-9, so that the
-/// exponential is shared with the density φ and negative x keep their relative precision.
-/// - Complexity: about 60 operations a value.
-public func gelu(_ rows: Slice, bias: Tensor, derivative: Slice? = nil) {
-  precondition(bias.count == rows.columns)
-  if let derivative { precondition(derivative.rows == rows.rows && derivative.columns == rows.columns) }
-  bias.withUnsafeBufferPointer { biases in
-    guard let bias = biases.baseAddress else { return }
-    for row in 0..<rows.rows {
-      let x = rows.pointer(row)
-      let slope = derivative?.pointer(row)
-      var column = 0
-      while column < rows.columns {
-        let count = min(laneCount, rows.columns - column)
-        let value = load(x + column, count) + load(bias + column, count)
-        let (probability, density) = normalDistribution(value)
-        store(value * probability, x + column, count)
-        if let slope { store(probability + value * density, slope + column, count) }
-        column += laneCount
+/// With `inputs`, of the same shape, also stores x with its bias, for ``geluBackward(_:at:)``.
+public func gelu(_ rows: Slice, bias: Tensor, inputs: Slice? = nil) {
+  add(bias, to: rows)
+  WorkMeter.measure(.gelu) {
+    inputs?.copy(from: rows)
+    forEachRun(of: rows, nil) { x, _ in
+      VectorPrimitive.gelu?.apply(x)
+    } rest: { x, _, count in
+      let value = load(x, count)
+      store(value * normalDistribution(value).probability, x, count)
+    }
+  }
+}
+
+/// The way back through ``gelu(_:bias:inputs:)``: multiplies `gradient` by Φ(x) + x·φ(x) at `inputs`.
+public func geluBackward(_ gradient: Slice, at inputs: Slice) {
+  WorkMeter.measure(.gelu) {
+    precondition(inputs.rows == gradient.rows && inputs.columns == gradient.columns)
+    forEachRun(of: gradient, inputs) { gradient, x in
+      if let x { VectorPrimitive.geluBackward?.applyBackward(gradient, at: x) }
+    } rest: { gradient, x, count in
+      guard let x else { return }
+      let value = load(x, count)
+      let (probability, density) = normalDistribution(value)
+      store(load(gradient, count) * (probability + value * density), gradient, count)
+    }
+  }
+}
+
+/// Goes through values that lie without gaps: whole blocks by `block`, what is left, or lies apart, by `rest` in lanes.
+///
+/// Every call stays within the slices: blocks and lanes are counted off their sizes.
+@inline(__always)
+private func forEachRun(
+  of rows: Slice, _ other: Slice?,
+  block: (UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>?) -> Void,
+  rest: (UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>?, Int) -> Void
+) {
+  let isWhole = rows.stride == rows.columns && (other.map { $0.stride == $0.columns } ?? true)
+  let (runs, length) = isWhole ? (min(1, rows.rows), rows.rows * rows.columns) : (rows.rows, rows.columns)
+  for run in 0..<runs {
+    let x = rows.pointer(run)
+    let y = other?.pointer(run)
+    var start = 0
+    if VectorPrimitive.gelu != nil, VectorPrimitive.geluBackward != nil {
+      while length - start >= VectorPrimitive.geluBlock {
+        block(x + start, y.map { $0 + start })
+        start += VectorPrimitive.geluBlock
       }
+    }
+    while start < length {
+      rest(x + start, y.map { $0 + start }, min(laneCount, length - start))
+      start += laneCount
     }
   }
 }
 
 /// Φ(x) and φ(x) of the standard normal distribution.
+///
+/// Φ comes from erfc(z) = e^(−z²)·t·p(t), t = 1 / (1 + 0.4·z), with p of degree 9 fitted to a relative error of 7e-9, so
+/// that the exponential is shared with the density φ and negative x keep their relative precision.
 @inline(__always)
 private func normalDistribution(_ x: Lanes) -> (probability: Lanes, density: Lanes) {
   let one = Lanes(repeating: 1)

@@ -8,6 +8,7 @@ public final class Matrix {
   /// Number of columns, which is also the distance between rows.
   public let columns: Int
   let base: UnsafeMutablePointer<Float>
+  private let memory: MatrixMemory.Block
 
   /// A matrix of zeros, `[rows, columns]`.
   public init(rows: Int, columns: Int) {
@@ -15,11 +16,11 @@ public final class Matrix {
     self.rows = rows
     self.columns = columns
     let count = max(rows * columns, 1)
-    let raw = UnsafeMutableRawPointer.allocate(byteCount: count * MemoryLayout<Float>.stride, alignment: 64)
-    base = raw.initializeMemory(as: Float.self, repeating: 0, count: count)
+    memory = MatrixMemory.shared.take(byteCount: count * MemoryLayout<Float>.stride)
+    base = memory.start.initializeMemory(as: Float.self, repeating: 0, count: count)
   }
 
-  deinit { UnsafeMutableRawPointer(base).deallocate() }
+  deinit { MatrixMemory.shared.give(memory) }
 
   /// The whole matrix.
   public var all: Slice { Slice(self, offset: 0, rows: rows, columns: columns, stride: columns) }

@@ -43,9 +43,12 @@ private func product(
   guard result.rows > 0, result.columns > 0 else { return }
   let transposed = CChar(UInt8(ascii: "T"))
   let plain = CChar(UInt8(ascii: "N"))
-  let status = dnnl_sgemm(
-    transposingA ? transposed : plain, transposingB ? transposed : plain, dnnl_dim_t(result.rows),
-    dnnl_dim_t(result.columns), dnnl_dim_t(k), scale, a, dnnl_dim_t(strideA), b, dnnl_dim_t(strideB),
-    accumulating ? 1 : 0, result.pointer(0), dnnl_dim_t(result.stride))
+  var status = dnnl_success
+  WorkMeter.measure(.products, operations: 2 * result.rows * result.columns * k) {
+    status = dnnl_sgemm(
+      transposingA ? transposed : plain, transposingB ? transposed : plain, dnnl_dim_t(result.rows),
+      dnnl_dim_t(result.columns), dnnl_dim_t(k), scale, a, dnnl_dim_t(strideA), b, dnnl_dim_t(strideB),
+      accumulating ? 1 : 0, result.pointer(0), dnnl_dim_t(result.stride))
+  }
   precondition(status == dnnl_success, "oneDNN refused a matrix product")
 }

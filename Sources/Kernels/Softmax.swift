@@ -2,15 +2,22 @@ import Foundation
 
 /// Replaces every row by its softmax.
 public func softmax(_ rows: Slice) {
-  for row in 0..<rows.rows {
-    let x = rows.pointer(row)
-    let total = exponentiate(x, rows.columns, subtracting: maximum(x, rows.columns))
-    let scale = 1 / total
-    var column = 0
-    while column < rows.columns {
-      let count = min(laneCount, rows.columns - column)
-      store(load(x + column, count) * scale, x + column, count)
-      column += laneCount
+  let vectorised = VectorPrimitive.softmax(count: rows.columns, logarithm: false)
+  WorkMeter.measure(.softmax) {
+    for row in 0..<rows.rows {
+      let x = rows.pointer(row)
+      if let vectorised {
+        vectorised.apply(x)
+        continue
+      }
+      let total = exponentiate(x, rows.columns, subtracting: maximum(x, rows.columns))
+      let scale = 1 / total
+      var column = 0
+      while column < rows.columns {
+        let count = min(laneCount, rows.columns - column)
+        store(load(x + column, count) * scale, x + column, count)
+        column += laneCount
+      }
     }
   }
 }
@@ -18,40 +25,49 @@ public func softmax(_ rows: Slice) {
 /// The way back through a softmax: `gradient` with respect to the probabilities becomes that with respect to the
 /// logits before they were multiplied by `scale`: scale · p ∘ (g − Σ g ∘ p), row by row.
 public func softmaxBackward(_ gradient: Slice, probabilities: Slice, scale: Float) {
-  precondition(gradient.rows == probabilities.rows && gradient.columns == probabilities.columns)
-  for row in 0..<gradient.rows {
-    let g = gradient.pointer(row)
-    let p = probabilities.pointer(row)
-    var sum = Lanes.zero
-    var column = 0
-    while column < gradient.columns {
-      let count = min(laneCount, gradient.columns - column)
-      sum += load(g + column, count) * load(p + column, count)
-      column += laneCount
-    }
-    let mean = sum.sum()
-    column = 0
-    while column < gradient.columns {
-      let count = min(laneCount, gradient.columns - column)
-      store((load(g + column, count) - mean) * load(p + column, count) * scale, g + column, count)
-      column += laneCount
+  WorkMeter.measure(.softmax) {
+    precondition(gradient.rows == probabilities.rows && gradient.columns == probabilities.columns)
+    for row in 0..<gradient.rows {
+      let g = gradient.pointer(row)
+      let p = probabilities.pointer(row)
+      var sum = Lanes.zero
+      var column = 0
+      while column < gradient.columns {
+        let count = min(laneCount, gradient.columns - column)
+        sum += load(g + column, count) * load(p + column, count)
+        column += laneCount
+      }
+      let mean = sum.sum()
+      column = 0
+      while column < gradient.columns {
+        let count = min(laneCount, gradient.columns - column)
+        store((load(g + column, count) - mean) * load(p + column, count) * scale, g + column, count)
+        column += laneCount
+      }
     }
   }
 }
 
 /// Replaces every row of logits by its log-softmax.
 public func logSoftmax(_ rows: Slice) {
-  let scratch = Matrix(rows: 1, columns: rows.columns)
-  for row in 0..<rows.rows {
-    let x = rows.pointer(row)
-    let top = maximum(x, rows.columns)
-    scratch.base.update(from: x, count: rows.columns)
-    let shift = top + log(exponentiate(scratch.base, rows.columns, subtracting: top))
-    var column = 0
-    while column < rows.columns {
-      let count = min(laneCount, rows.columns - column)
-      store(load(x + column, count) - shift, x + column, count)
-      column += laneCount
+  let vectorised = VectorPrimitive.softmax(count: rows.columns, logarithm: true)
+  WorkMeter.measure(.softmax) {
+    let scratch = Matrix(rows: 1, columns: rows.columns)
+    for row in 0..<rows.rows {
+      let x = rows.pointer(row)
+      if let vectorised {
+        vectorised.apply(x)
+        continue
+      }
+      let top = maximum(x, rows.columns)
+      scratch.base.update(from: x, count: rows.columns)
+      let shift = top + log(exponentiate(scratch.base, rows.columns, subtracting: top))
+      var column = 0
+      while column < rows.columns {
+        let count = min(laneCount, rows.columns - column)
+        store(load(x + column, count) - shift, x + column, count)
+        column += laneCount
+      }
     }
   }
 }

@@ -56,3 +56,14 @@ private final class ResultSlots<Result: Sendable>: @unchecked Sendable {
 
   var results: [Result] { stored.compactMap { $0 } }
 }
+
+/// The widest instructions that oneDNN uses on this CPU, which it finds out at run time.
+public var instructionSet: String {
+  let isa = dnnl_get_effective_cpu_isa()
+  let names: [(dnnl_cpu_isa_t, String)] = [
+    (dnnl_cpu_isa_avx512_core_amx, "AVX-512 with AMX"), (dnnl_cpu_isa_avx512_core_bf16, "AVX-512 with bfloat16"),
+    (dnnl_cpu_isa_avx512_core_vnni, "AVX-512 with VNNI"), (dnnl_cpu_isa_avx512_core, "AVX-512"),
+    (dnnl_cpu_isa_avx2, "AVX2"), (dnnl_cpu_isa_avx, "AVX"), (dnnl_cpu_isa_sse41, "SSE4.1"),
+  ]
+  return names.first { isa.rawValue & $0.0.rawValue == $0.0.rawValue }?.1 ?? "none in particular"
+}

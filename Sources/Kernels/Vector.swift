@@ -9,7 +9,9 @@ let laneCount = 16
 func load(_ pointer: UnsafePointer<Float>, _ count: Int, fill: Float = 0) -> Lanes {
   if count >= laneCount { return UnsafeRawPointer(pointer).loadUnaligned(as: Lanes.self) }
   var lanes = Lanes(repeating: fill)
-  for lane in 0..<count { lanes[lane] = pointer[lane] }
+  withUnsafeMutableBytes(of: &lanes) { target in
+    target.copyMemory(from: UnsafeRawBufferPointer(start: pointer, count: count * MemoryLayout<Float>.stride))
+  }
   return lanes
 }
 
@@ -19,7 +21,10 @@ func store(_ lanes: Lanes, _ pointer: UnsafeMutablePointer<Float>, _ count: Int)
   if count >= laneCount {
     UnsafeMutableRawPointer(pointer).storeBytes(of: lanes, as: Lanes.self)
   } else {
-    for lane in 0..<count { pointer[lane] = lanes[lane] }
+    withUnsafeBytes(of: lanes) { source in
+      guard let base = source.baseAddress else { return }
+      UnsafeMutableRawPointer(pointer).copyMemory(from: base, byteCount: count * MemoryLayout<Float>.stride)
+    }
   }
 }
 

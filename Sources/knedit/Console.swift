@@ -54,6 +54,7 @@ struct Table {
   }
 
   mutating func add(_ cells: String...) { rows.append(cells) }
+  mutating func add(_ cells: [String]) { rows.append(cells) }
 
   var text: String {
     let count = rows.map(\.count).max() ?? 0

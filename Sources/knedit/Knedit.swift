@@ -15,6 +15,6 @@ struct Knedit: ParsableCommand {
     version: version,
     subcommands: [
       InspectCommand.self, PredictCommand.self, LocateCommand.self, UpdateCommand.self, EraseCommand.self,
-      DiffCommand.self, EvaluateCommand.self,
+      DiffCommand.self, EvaluateCommand.self, BenchCommand.self,
     ])
 }

@@ -1,4 +1,7 @@
+import Benchmark
 import Evaluation
+import Foundation
+import Kernels
 import Neurons
 
 /// Evaluations as tables for people.
@@ -71,5 +74,27 @@ enum Report {
     }
     add("right before, wrong now") { Console.percent($0.successRate) }
     return figures.text + "\n\n" + verdict(e)
+  }
+
+  static func benchmark(_ b: EngineBenchmark) -> String {
+    var summary = Table([])
+    summary.add("instructions", b.instructions)
+    summary.add("threads", "\(b.threads)")
+    summary.add(
+      "products",
+      String(format: "%.0f GFLOP/s, float32, one layer's shapes, %d rows a thread", b.productRate, b.productRows))
+    if let peak = b.peakMemory { summary.add("peak memory", "\(peak >> 20) MB resident") }
+    var passes = Table(
+      ["pass", "prompts", "s/prompt", "prompts/s", "GFLOP", "GFLOP/s", "of floor"]
+        + WorkKind.allCases.map(\.rawValue), right: Set(1..<12))
+    for pass in b.passes {
+      passes.add(
+        [
+          pass.name, "\(pass.prompts)", String(format: "%.4f", pass.seconds), String(format: "%.1f", 1 / pass.seconds),
+          String(format: "%.1f", pass.gigaOperations), String(format: "%.0f", pass.rate),
+          String(format: "%.0f %%", 100 * pass.shareOfFloor),
+        ] + WorkKind.allCases.map { String(format: "%.1f %%", 100 * (pass.work[$0.rawValue] ?? 0)) })
+    }
+    return summary.text + "\n\n" + passes.text
   }
 }

@@ -1,0 +1,73 @@
+import ArgumentParser
+import Attribution
+import BERT
+import Benchmark
+import Evaluation
+import Foundation
+
+struct BenchCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "bench", abstract: "Measure how fast a checkpoint's passes run here, against matrix products alone.",
+    discussion: "Machines are noisy; compare figures of one run with each other, not those of two runs.")
+
+  @Argument(help: "Sentences with one [MASK] each. Default: the first prompt of each relation.")
+  var text: [String] = []
+
+  @Option(help: "Rules to time, with points where they take any: riemann:20, gauss-legendre:4, adaptive.")
+  var rule = ["riemann:20", "adaptive"]
+
+  @Option(help: "Runs of each, of which the median counts.")
+  var repeats = 5
+
+  @Option(help: "How many relations to take a prompt from, without sentences.")
+  var limit = 8
+
+  @Option(help: "Megabytes that locating may take beside the weights.")
+  var memory = 1024
+
+  @OptionGroup var model: ModelOptions
+  @OptionGroup var printing: PrintOptions
+  @OptionGroup var result: ResultFileOptions
+
+  func validate() throws {
+    _ = try rules()
+    guard repeats >= 1, limit >= 1, memory >= 1 else {
+      throw ValidationError("--repeats, --limit and --memory must be at least 1.")
+    }
+  }
+
+  private func rules() throws -> [AttributionRule] {
+    try rule.map { text in
+      let parts = text.split(separator: ":", maxSplits: 1)
+      let steps = parts.count > 1 ? Int(parts[1]) : 20
+      guard let name = parts.first, let steps, let rule = AttributionRule(name: String(name), steps: steps) else {
+        throw ValidationError(
+          "“\(text)” is no rule; give one of \(AttributionRule.names.joined(separator: ", ")), with :POINTS.")
+      }
+      return rule
+    }
+  }
+
+  func run() throws {
+    let opened = try model.openModel(quiet: printing.quiet)
+    var prompts = text
+    if prompts.isEmpty {
+      let catalogue = try model.openRelations()
+      prompts = try catalogue.names.prefix(limit).compactMap { name in
+        let relation = try catalogue.relation(named: name)
+        return relation.facts.first.map { relation.prompts(for: $0)[0] }
+      }
+    }
+    // Speed does not depend on the answer; the model's own first answer will do.
+    let encoded = try prompts.map { try opened.encode($0) }
+    let best = opened.bert.predict(encoded, threads: model.threadCount) { $1.best }
+    let benchmark = EngineBenchmark(
+      opened.bert, targets: zip(encoded, best).map { AttributionTarget(prompt: $0, answer: $1) }, rules: try rules(),
+      repeats: repeats, threads: model.threadCount, memory: memory << 20
+    ) { if !printing.quiet { Console.note("Measuring \($0)") } }
+    if printing.format == .json {
+      return try Console.deliver(String(decoding: benchmark.json(), as: UTF8.self), to: result.output)
+    }
+    try Console.deliver(Report.benchmark(benchmark), to: result.output)
+  }
+}
