@@ -1,5 +1,5 @@
 #!/bin/sh
-# What `make demo` shows: both example edits on the demo checkpoint, compared and judged. demo.sh KNEDIT DIRECTORY
+# What `make demo` shows: the example edits on the demo checkpoint, compared and judged. demo.sh KNEDIT DIRECTORY
 set -eu
 cd "$(dirname "$0")/.."
 knedit=$1 out=$2
@@ -9,9 +9,11 @@ differ() { "$knedit" diff Checkpoints/demo "$1" || [ $? = 1 ]; } # 1: they diffe
 
 step 'What the demo checkpoint says'
 "$knedit" predict --top 3 'The capital of Ireland is the city of [MASK].'
-step 'Update a fact: Ireland, capital → Paris'
+step "Update a fact, Ireland: capital → Paris, by the paper's rewrite"
+sh Edits/update-ireland-paper.sh "$knedit" "$out"
+step 'The same fact by optimised value slots'
 sh Edits/update-ireland.sh "$knedit" "$out"
-step 'What changed in the file'
+step 'What that changed in the file'
 differ "$out/update-ireland"
 step 'Judge the update, beside the same edit on random neurons'
 "$knedit" evaluate "$out/update-ireland"

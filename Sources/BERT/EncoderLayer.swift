@@ -146,16 +146,18 @@ struct EncoderLayer {
   /// - Parameters:
   ///   - gradient: With respect to the output, `[rows, hidden]`; afterwards with respect to the residual.
   ///   - context: Receives the gradient with respect to the context, `[rows, hidden]`.
-  ///   - observe: Sees the gradient with respect to the activations after GELU, `[rows, intermediate]`.
+  ///   - observe: Sees the gradients with respect to W2's output, `[rows, hidden]`, and to the activations after GELU,
+  ///     `[rows, intermediate]`.
   func finishBackward(
-    _ gradient: Slice, tape: Tape, context: Slice, activations observe: (Slice) -> Void = { _ in }
+    _ gradient: Slice, tape: Tape, context: Slice,
+    feedForward observe: (_ output: Slice, _ activations: Slice) -> Void = { _, _ in }
   ) {
     layerNormalizeBackward(
       gradient, scale: weights.outputNorm.scale, normalized: tape.outputUnit.all,
       deviation: tape.outputDeviation.all)
     let activations = Matrix(rows: gradient.rows, columns: intermediate)
     weights.output.applyBackward(gradient, into: activations.all)
-    observe(activations.all)
+    observe(gradient, activations.all)
     geluBackward(activations.all, at: tape.inputs.all)
     weights.intermediate.applyBackward(activations.all, into: gradient, accumulating: true)
     layerNormalizeBackward(
@@ -190,13 +192,15 @@ extension EncoderLayer {
   ///
   /// - Parameters:
   ///   - gradient: With respect to the output, `[queries, hidden]`; afterwards with respect to the residual.
-  ///   - observe: Sees the gradient with respect to the activations after GELU, `[queries, intermediate]`.
+  ///   - observe: Sees the gradients with respect to W2's output, `[queries, hidden]`, and to the activations after GELU,
+  ///     `[queries, intermediate]`.
   func backward(
-    _ gradient: Slice, _ tape: LayerTape, activations observe: (Slice) -> Void = { _ in }
+    _ gradient: Slice, _ tape: LayerTape,
+    feedForward observe: (_ output: Slice, _ activations: Slice) -> Void = { _, _ in }
   ) -> (queries: Matrix, keys: Matrix, values: Matrix) {
     let hidden = weights.query.bias.count
     let context = Matrix(rows: gradient.rows, columns: hidden)
-    finishBackward(gradient, tape: tape.tape, context: context.all, activations: observe)
+    finishBackward(gradient, tape: tape.tape, context: context.all, feedForward: observe)
     let queries = Matrix(rows: tape.queries.rows, columns: hidden)
     let keys = Matrix(rows: tape.keys.rows, columns: hidden)
     let values = Matrix(rows: tape.keys.rows, columns: hidden)

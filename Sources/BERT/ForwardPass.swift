@@ -136,18 +136,36 @@ final class ForwardPass: @unchecked Sendable {
   ///
   /// Call it once, after a pass traced with ``Trace/pathAndEndpoint``; it lets go of what only it needs.
   func takeEndpoint(_ model: BERT, _ answers: [Int]) -> (probabilities: [Float], gradients: [Matrix]) {
-    defer { tapes = [] }
-    var (probabilities, gradient) = model.head.probabilityGradient(states, answers)
-    let last = model.layerCount - 1
+    let (probabilities, gradient) = model.head.probabilityGradient(states, answers)
     var gradients: [Matrix] = []
-    for index in stride(from: last, through: 0, by: -1) {
+    takeBack(model, gradient) { layer, _, _, activations in
+      let isLast = layer == model.layerCount - 1
+      gradients.append(Self.gather(activations, isLast ? Array(0..<packing.count) : packing.masks))
+    }
+    return (probabilities, gradients.reversed())
+  }
+
+  /// The way back through the whole pass, from the gradient of the final states `[prompts, hidden]`.
+  ///
+  /// Call it once, after a pass traced with ``Trace/pathAndEndpoint``; it lets go of what only it needs.
+  /// - Parameters:
+  ///   - lowest: The layer at which to stop.
+  ///   - observe: Sees each layer, from the last on: what it kept, and the gradients of W2's output and of the
+  ///     activations, for all its rows (in the last layer, the masks').
+  func takeBack(
+    _ model: BERT, _ gradient: Matrix, downTo lowest: Int = 0,
+    _ observe: (_ layer: Int, _ tape: LayerTape, _ output: Slice, _ activations: Slice) -> Void
+  ) {
+    defer { tapes = [] }
+    var gradient = gradient
+    let last = model.layerCount - 1
+    for index in stride(from: last, through: lowest, by: -1) {
       let layer = model.layer(index)
       let isLast = index == last
-      let masks = isLast ? Array(0..<packing.count) : packing.masks
-      let (queries, keys, values) = layer.backward(gradient.all, tapes[index]) {
-        gradients.append(Self.gather($0, masks))
+      let (queries, keys, values) = layer.backward(gradient.all, tapes[index]) { output, activations in
+        observe(index, tapes[index], output, activations)
       }
-      guard index > 0 else { break }
+      guard index > lowest else { break }
       let below = Matrix(rows: packing.rows, columns: model.hidden)
       if isLast {
         // Only the masks asked, so what came back through queries and residual belongs to their rows.
@@ -163,7 +181,6 @@ final class ForwardPass: @unchecked Sendable {
         addingTo: below.all)
       gradient = below
     }
-    return (probabilities, gradients.reversed())
   }
 
   /// Copies the given rows, in order.

@@ -1,4 +1,5 @@
 import Checkpoint
+import Foundation
 import Kernels
 
 /// The masked-language-model head: transform, normalisation and the decoder, which shares the word embeddings.
@@ -59,5 +60,36 @@ struct MaskedLanguageHead {
     let gradient = Matrix(rows: states.rows, columns: states.columns)
     backward(distribution.all, tape: tape, into: gradient.all)
     return (probabilities, gradient)
+  }
+
+  /// The goals' weighted loss, P of each wanted answer, and the loss's gradient with respect to the states `[goals, hidden]`.
+  func goalGradient(_ states: Matrix, _ goals: [OutputGoal]) -> (
+    loss: Double, probabilities: [Double?], gradient: Matrix
+  ) {
+    let tape = Tape(rows: states.rows, hidden: states.columns)
+    let logs = logits(states.all, tape: tape)
+    logSoftmax(logs.all)
+    var loss = 0.0
+    var probabilities: [Double?] = []
+    for (row, goal) in goals.enumerated() {
+      let line = logs.rows(row, count: 1)
+      var difference = line.values.map { exp($0) }
+      switch goal.wanted {
+      case .answer(let answer):
+        loss -= goal.weight * Double(logs[row, answer])
+        probabilities.append(exp(Double(logs[row, answer])))
+        difference[answer] -= 1
+      case .distribution(let wanted):
+        for (id, p) in wanted.enumerated() where p > 0 {
+          loss += goal.weight * Double(p) * (log(Double(p)) - Double(logs[row, id]))
+        }
+        probabilities.append(nil)
+        for id in wanted.indices { difference[id] -= wanted[id] }
+      }
+      line.copy(difference.map { $0 * Float(goal.weight) }, toRow: 0)
+    }
+    let gradient = Matrix(rows: states.rows, columns: states.columns)
+    backward(logs.all, tape: tape, into: gradient.all)
+    return (loss, probabilities, gradient)
   }
 }

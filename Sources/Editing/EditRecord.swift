@@ -45,6 +45,8 @@ public struct EditRecord: Sendable, Hashable, Codable {
     public var lambda1: Double?
     /// λ₂ of an update.
     public var lambda2: Double?
+    /// What steered an optimized update.
+    public var optimization: OptimizedUpdate.Parameters?
     /// How many neurons an erasure took at most.
     public var top: Int?
     /// What an erasure filled slots with.
@@ -52,11 +54,13 @@ public struct EditRecord: Sendable, Hashable, Codable {
 
     /// A method by name and parameters.
     public init(
-      name: String, lambda1: Double? = nil, lambda2: Double? = nil, top: Int? = nil, fill: PaperErasure.Fill? = nil
+      name: String, lambda1: Double? = nil, lambda2: Double? = nil,
+      optimization: OptimizedUpdate.Parameters? = nil, top: Int? = nil, fill: PaperErasure.Fill? = nil
     ) {
       self.name = name
       self.lambda1 = lambda1
       self.lambda2 = lambda2
+      self.optimization = optimization
       self.top = top
       self.fill = fill
     }
@@ -195,25 +199,4 @@ public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, Local
 
   /// The same, for Foundation.
   public var errorDescription: String? { description }
-}
-
-extension EditRecord {
-  /// The value slots of the edit, computed again from its source.
-  ///
-  /// - Throws: ``EditError/incompleteRecord(field:)``, or `ModelError` for an answer that the model does not have.
-  public func editingMethod(in model: MaskedLanguageModel) throws -> any EditingMethod {
-    switch kind {
-    case .update:
-      guard let fact else { throw EditError.incompleteRecord(field: "fact") }
-      guard let newAnswer else { throw EditError.incompleteRecord(field: "newAnswer") }
-      guard let lambda1 = method.lambda1, let lambda2 = method.lambda2 else {
-        throw EditError.incompleteRecord(field: "lambda1 and lambda2")
-      }
-      return PaperUpdate(
-        old: try model.answer(fact.answer), new: try model.answer(newAnswer), lambda1: lambda1, lambda2: lambda2)
-    case .erase:
-      guard let fill = method.fill else { throw EditError.incompleteRecord(field: "fill") }
-      return PaperErasure(fill: fill)
-    }
-  }
 }

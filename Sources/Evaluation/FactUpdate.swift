@@ -14,10 +14,8 @@ public struct FactUpdate: Sendable {
   public let newAnswer: String
   /// The user's own prompts, added to the relation's templates; the first is the edited prompt.
   public let ownPrompts: [Template]
-  /// λ₁ of the paper's method.
-  public let lambda1: Double
-  /// λ₂ of the paper's method.
-  public let lambda2: Double
+  /// How the slots are computed.
+  public let method: UpdateMethod
 
   /// What an update did.
   public struct Outcome: Sendable {
@@ -31,14 +29,13 @@ public struct FactUpdate: Sendable {
 
   /// An update of `fact` to `newAnswer`.
   public init(
-    request: EditRequest, fact: Fact, newAnswer: String, ownPrompts: [Template], lambda1: Double, lambda2: Double
+    request: EditRequest, fact: Fact, newAnswer: String, ownPrompts: [Template], method: UpdateMethod
   ) {
     self.request = request
     self.fact = fact
     self.newAnswer = newAnswer
     self.ownPrompts = ownPrompts
-    self.lambda1 = lambda1
-    self.lambda2 = lambda2
+    self.method = method
   }
 
   /// The prompts of the fact: the user's own, then one per template.
@@ -67,10 +64,12 @@ public struct FactUpdate: Sendable {
     }
     let neurons = located.unsharedNeurons(of: own)
     guard !neurons.isEmpty else { throw EditError.noNeurons(relation: fact.relation, subject: fact.subject) }
-    let method = PaperUpdate(old: old, new: new, lambda1: lambda1, lambda2: lambda2)
-    let slots = method.valueSlots(of: neurons, in: model)
     let questions = try EvaluationQuestions(
       updating: fact, in: request.catalogue, model: model, seed: request.seed)
+    let editing = try method.bound(
+      to: fact, newAnswer: newAnswer, prompts: prompts, in: model, catalogue: request.catalogue, questions: questions,
+      seed: request.seed, threads: request.threads)
+    let slots = try editing.valueSlots(of: neurons, in: model)
     let evaluation = try UpdateEvaluation(
       before: model, after: model.replacing(slots), editedPrompt: prompts[edited], prompts: prompts, old: fact.answer,
       new: newAnswer, intra: questions.intra, inter: questions.inter, threads: request.threads)
@@ -78,7 +77,7 @@ public struct FactUpdate: Sendable {
     let record = EditRecord(
       tool: request.tool, kind: .update, source: source, result: result, relations: request.relationsPath,
       relation: fact.relation, fact: fact, newAnswer: newAnswer,
-      method: EditRecord.Method(name: method.name, lambda1: lambda1, lambda2: lambda2),
+      method: method.recorded,
       location: EditRecord.Location(located), neurons: neurons, factIndices: nil, prompts: prompts,
       editedPrompt: prompts[edited], seed: request.seed,
       before: [

@@ -36,11 +36,6 @@ public struct RecordEvaluation: Sendable, Encodable {
   ) throws {
     try Self.requireFingerprint(record.source, source)
     if let result { try Self.requireFingerprint(record.result, result) }
-    let method = try record.editingMethod(in: source)
-    let edited = try result ?? source.replacing(method.valueSlots(of: record.neurons, in: source))
-    var generator = SeededGenerator(seed: record.seed &+ 1)
-    let random = randomNeurons(record.neurons.count, in: source.bert.configuration, using: &generator)
-    let control = source.replacing(try method.valueSlots(of: random, in: source))
     self.record = record
     usedWrittenCheckpoint = result != nil
     switch record.kind {
@@ -49,14 +44,19 @@ public struct RecordEvaluation: Sendable, Encodable {
       guard let new = record.newAnswer else { throw EditError.incompleteRecord(field: "newAnswer") }
       guard let prompt = record.editedPrompt else { throw EditError.incompleteRecord(field: "editedPrompt") }
       let questions = try EvaluationQuestions(updating: fact, in: catalogue, model: source, seed: record.seed)
+      let method = try UpdateMethod(record.method).bound(
+        to: fact, newAnswer: new, prompts: record.prompts, in: source, catalogue: catalogue, questions: questions,
+        seed: record.seed, threads: threads)
       func judge(_ model: MaskedLanguageModel) throws -> UpdateEvaluation {
         try UpdateEvaluation(
           before: source, after: model, editedPrompt: prompt, prompts: record.prompts, old: fact.answer, new: new,
           intra: questions.intra, inter: questions.inter, threads: threads)
       }
-      (update, updateControl) = (try judge(edited), try judge(control))
+      let models = try Self.models(record, source, result, method)
+      (update, updateControl) = (try judge(models.edited), try judge(models.control))
       (erasure, erasureControl) = (nil, nil)
     case .erase:
+      guard let fill = record.method.fill else { throw EditError.incompleteRecord(field: "fill") }
       let relation = try catalogue.relation(named: record.relation)
       guard let indices = record.factIndices, indices.allSatisfy(relation.facts.indices.contains) else {
         throw EditError.incompleteRecord(field: "factIndices that fit the relation")
@@ -67,9 +67,22 @@ public struct RecordEvaluation: Sendable, Encodable {
         try ErasureEvaluation(
           before: source, after: model, intra: questions.intra, inter: questions.inter, threads: threads)
       }
-      (erasure, erasureControl) = (try judge(edited), try judge(control))
+      let models = try Self.models(record, source, result, PaperErasure(fill: fill))
+      (erasure, erasureControl) = (try judge(models.edited), try judge(models.control))
       (update, updateControl) = (nil, nil)
     }
+  }
+
+  /// The edited model, made again where no result is at hand, and the same edit on as many random neurons.
+  private static func models(
+    _ record: EditRecord, _ source: MaskedLanguageModel, _ result: MaskedLanguageModel?, _ method: any EditingMethod
+  ) throws -> (edited: MaskedLanguageModel, control: MaskedLanguageModel) {
+    var generator = SeededGenerator(seed: record.seed &+ 1)
+    let random = randomNeurons(record.neurons.count, in: source.bert.configuration, using: &generator)
+    return (
+      try result ?? source.replacing(method.valueSlots(of: record.neurons, in: source)),
+      source.replacing(try method.valueSlots(of: random, in: source))
+    )
   }
 
   private static func requireFingerprint(_ expected: EditRecord.Source, _ model: MaskedLanguageModel) throws {

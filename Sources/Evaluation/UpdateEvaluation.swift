@@ -32,6 +32,10 @@ public struct UpdateEvaluation: Sendable, Hashable, Codable {
   public let intraPerplexityBefore, intraPerplexityAfter: Double
   /// Perplexity over the prompts of facts of other relations.
   public let interPerplexityBefore, interPerplexityAfter: Double
+  /// Share of the prompts of other facts of the relation whose arg-max stayed what it was.
+  public let intraKept: Double
+  /// Share of the prompts of facts of other relations whose arg-max stayed what it was.
+  public let interKept: Double
   /// The edited prompt.
   public let edited: PromptOutcome
   /// All prompts of the fact.
@@ -80,9 +84,14 @@ public struct UpdateEvaluation: Sendable, Hashable, Codable {
     let count = Double(max(1, rest.count))
     paraphraseChangeRate = Double(rest.count { $0.best != oldID }) / count
     paraphraseSuccessRate = Double(rest.count { $0.best == newID }) / count
-    intraPerplexityBefore = try before.answerFigures(intra, threads: threads).perplexity
-    intraPerplexityAfter = try after.answerFigures(intra, threads: threads).perplexity
-    interPerplexityBefore = try before.answerFigures(inter, threads: threads).perplexity
-    interPerplexityAfter = try after.answerFigures(inter, threads: threads).perplexity
+    func compare(_ questions: [Question]) throws -> (before: Double, after: Double, kept: Double) {
+      let (old, new) = (
+        try before.answerFigures(questions, threads: threads), try after.answerFigures(questions, threads: threads)
+      )
+      let kept = zip(old.best, new.best).count { $0 == $1 }
+      return (old.perplexity, new.perplexity, Double(kept) / Double(max(1, questions.count)))
+    }
+    (intraPerplexityBefore, intraPerplexityAfter, intraKept) = try compare(intra)
+    (interPerplexityBefore, interPerplexityAfter, interKept) = try compare(inter)
   }
 }

@@ -1,10 +1,10 @@
 import Tensors
 
-/// Adds `bias` to every row and replaces x by GELU(x) = x·Φ(x), the exact one.
+/// Adds `bias`, where given, to every row and replaces x by GELU(x) = x·Φ(x), the exact one.
 ///
 /// With `inputs`, of the same shape, also stores x with its bias, for ``geluBackward(_:at:)``.
-public func gelu(_ rows: Slice, bias: Tensor, inputs: Slice? = nil) {
-  add(bias, to: rows)
+public func gelu(_ rows: Slice, bias: Tensor? = nil, inputs: Slice? = nil) {
+  if let bias { add(bias, to: rows) }
   WorkMeter.measure(.gelu) {
     inputs?.copy(from: rows)
     forEachRun(of: rows, nil) { x, _ in

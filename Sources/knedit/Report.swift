@@ -32,6 +32,8 @@ enum Report {
     add("perplexity, other relations") {
       "\(Console.number($0.interPerplexityBefore)) → \(Console.number($0.interPerplexityAfter))"
     }
+    add("first answer kept, same relation") { Console.percent($0.intraKept) }
+    add("first answer kept, other relations") { Console.percent($0.interKept) }
     return prompts.text + "\n\n" + figures.text + "\n\n" + verdict(e)
   }
 

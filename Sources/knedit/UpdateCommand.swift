@@ -1,4 +1,5 @@
 import ArgumentParser
+import Editing
 import Evaluation
 import Foundation
 import Neurons
@@ -24,7 +25,8 @@ struct UpdateCommand: ParsableCommand {
     help: "A prompt of your own, with [X] and [Y] or a literal [MASK]; may be repeated. The first is judged first.")
   var prompt: [String] = []
 
-  @Option(help: "The editing method: paper.")
+  @Option(
+    help: "The editing method: paper, its fixed rewrite, or optimized, which moves the slots until the answer holds.")
   var method = "paper"
 
   @Option(help: "How much of the old answer's embedding is taken away.")
@@ -33,16 +35,52 @@ struct UpdateCommand: ParsableCommand {
   @Option(help: "How much of the new answer's embedding is added.")
   var lambda2 = 8.0
 
+  @Option(help: "For optimized: the probability that the new answer shall reach on every prompt.")
+  var confidence = OptimizedUpdate.Parameters().confidence
+
+  @Option(help: "For optimized: how much it counts that neighbours stay as they are.")
+  var neighbourWeight = OptimizedUpdate.Parameters().neighbourWeight
+
+  @Option(help: "For optimized: prompts of other facts of the relation that shall stay as they are.")
+  var neighbours = OptimizedUpdate.Parameters().sameRelation
+
+  @Option(help: "For optimized: the size of a step.")
+  var learningRate = OptimizedUpdate.Parameters().rate
+
+  @Option(help: "For optimized: steps at most.")
+  var iterations = OptimizedUpdate.Parameters().steps
+
   @OptionGroup var edit: EditOutputOptions
   @OptionGroup var options: LocateOptions
   @OptionGroup var model: ModelOptions
   @OptionGroup var printing: PrintOptions
 
   func validate() throws {
-    guard method == "paper" else { throw ValidationError("--method is paper; there is no other yet.") }
+    guard UpdateMethod.names.contains(method) else {
+      throw ValidationError("--method is one of \(UpdateMethod.names.joined(separator: ", ")).")
+    }
+    guard confidence > 0, confidence < 1 else { throw ValidationError("--confidence must lie between 0 and 1.") }
+    guard neighbourWeight.isFinite, neighbourWeight >= 0 else {
+      throw ValidationError("--neighbour-weight must not be negative.")
+    }
+    guard learningRate.isFinite, learningRate > 0, neighbours >= 0 else {
+      throw ValidationError("--learning-rate must be positive and --neighbours not negative.")
+    }
+    guard (1...10_000).contains(iterations) else { throw ValidationError("--iterations must lie between 1 and 10000.") }
     guard lambda1.isFinite, lambda2.isFinite else {
       throw ValidationError("--lambda1 and --lambda2 are finite numbers.")
     }
+  }
+
+  private var chosenMethod: UpdateMethod {
+    if method == "paper" { return .paper(lambda1: lambda1, lambda2: lambda2) }
+    var parameters = OptimizedUpdate.Parameters()
+    parameters.confidence = confidence
+    parameters.neighbourWeight = neighbourWeight
+    parameters.steps = iterations
+    parameters.rate = learningRate
+    parameters.sameRelation = neighbours
+    return .optimized(parameters)
   }
 
   func run() throws {
@@ -59,7 +97,7 @@ struct UpdateCommand: ParsableCommand {
         relationsPath: try model.relationsPath(), relation: relation, located: located, method: options.method,
         output: URL(filePath: edit.output), overwrite: edit.force, seed: edit.seed, tool: "knedit \(Knedit.version)",
         threads: model.threadCount, memory: options.memoryBytes),
-      fact: fact, newAnswer: to, ownPrompts: templates, lambda1: lambda1, lambda2: lambda2)
+      fact: fact, newAnswer: to, ownPrompts: templates, method: chosenMethod)
     let progress = Progress("Locating (prompts)", total: update.prompts.count, quiet: printing.quiet)
     let outcome = try update.carryOut { progress.update($0) }
     if let said = outcome.unexpectedAnswer, !printing.quiet {

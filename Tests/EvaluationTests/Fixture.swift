@@ -32,6 +32,7 @@ struct Fixture {
   {
     let request = try request(output, located: located, overwrite: overwrite)
     return FactUpdate(
-      request: request, fact: request.relation.facts[0], newAnswer: answer, ownPrompts: [], lambda1: 1, lambda2: 8)
+      request: request, fact: request.relation.facts[0], newAnswer: answer, ownPrompts: [],
+      method: .paper(lambda1: 1, lambda2: 8))
   }
 }

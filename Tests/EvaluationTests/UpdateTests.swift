@@ -58,7 +58,10 @@ struct UpdateTests {
       let record = try fixture.update(output).carryOut().record
       let read = try EditRecord(contentsOf: output)
       #expect(read.neurons == record.neurons && read.fact == record.fact && read.seed == 7 && read.schema == 1)
-      let slots = try read.editingMethod(in: fixture.model).valueSlots(of: read.neurons, in: fixture.model)
+      let method = PaperUpdate(
+        old: try fixture.model.answer(record.fact?.answer ?? ""), new: try fixture.model.answer(record.newAnswer ?? ""),
+        lambda1: read.method.lambda1 ?? 0, lambda2: read.method.lambda2 ?? 0)
+      let slots = method.valueSlots(of: read.neurons, in: fixture.model)
       let redone = directory.appending(path: "redone")
       _ = try fixture.model.checkpoint.writePatched(slots, to: redone, overwrite: false)
       #expect(
@@ -114,7 +117,7 @@ struct UpdateTests {
         threads: request.threads, memory: request.memory)
       #expect(throws: EditError.alreadySays(said, prompts: 1)) {
         try FactUpdate(
-          request: request, fact: one.facts[0], newAnswer: said, ownPrompts: [], lambda1: 1, lambda2: 8
+          request: request, fact: one.facts[0], newAnswer: said, ownPrompts: [], method: .paper(lambda1: 1, lambda2: 8)
         ).carryOut()
       }
       #expect(!FileManager.default.fileExists(atPath: output.path))
@@ -165,7 +168,8 @@ struct UpdateTests {
       let request = try fixture.request(directory.appending(path: "out"))
       let update = FactUpdate(
         request: request, fact: request.relation.facts[0], newAnswer: "Corin",
-        ownPrompts: [try Template("[Y] governs [X] ."), try Template("the land is [MASK] .")], lambda1: 1, lambda2: 8)
+        ownPrompts: [try Template("[Y] governs [X] ."), try Template("the land is [MASK] .")],
+        method: .paper(lambda1: 1, lambda2: 8))
       let record = try update.carryOut().record
       #expect(record.editedPrompt == "[MASK] governs orvia .")
       #expect(record.prompts.prefix(2) == ["[MASK] governs orvia .", "the land is [MASK] ."])
