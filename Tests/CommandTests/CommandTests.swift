@@ -106,6 +106,8 @@ struct CommandTests {
       ["predict"], ["locate"], ["frobnicate"], ["predict", "[MASK]", "--top", "0"],
       ["predict", "[MASK]", "--tops", "3"],
       ["locate", "--relation", "R1", "--rule", "simpson"], ["locate", "--relation", "R1", "--steps", "0"],
+      ["bench", "--rule", "simpson:3"],
+      ["update", "--relation", "R1", "--subject", "orvia", "--to", "Corin", "-o", "x", "--confidence", "1"],
       ["update", "--relation", "R1", "--subject", "orvia", "--to", "Corin"],
       ["update", "--relation", "R1", "--subject", "orvia", "--to", "Corin", "-o", "x", "--method", "magic"],
       ["erase", "--relation", "R1", "-o", "x", "--fill", "ones"], ["diff", "a"],
@@ -155,5 +157,31 @@ struct CommandTests {
       let run = try Command("predict", "[MASK]", "--model", directory.path)
       #expect(run.failedPlainly, "\(run.errors)")
     }
+  }
+
+  @Test("bench prints the documented document")
+  func bench() throws {
+    let run = try Command(
+      ["bench", "--repeats", "1", "--rule", "gauss-legendre:2", "--rule", "adaptive", "--format", "json"]
+        + Command.fixture)
+    #expect(run.status == 0 && run.errors.isEmpty)
+    let document = try run.json()
+    #expect((document["productRate"] as? Double ?? 0) > 0 && document["instructions"] is String)
+    let passes = try #require(document["passes"] as? [[String: Any]])
+    #expect(passes.map { $0["name"] as? String } == ["gauss-legendre 2", "adaptive", "forward"])
+    #expect(passes.allSatisfy { ($0["seconds"] as? Double ?? 0) > 0 && ($0["gigaOperations"] as? Double ?? 0) > 0 })
+  }
+
+  @Test(
+    "the shipped records are judged again from the demo checkpoint, and say what their table says",
+    arguments: [("update-ireland", 1.0), ("update-ireland-paper", 0), ("erase-currency", 0)])
+  func shippedRecords(name: String, success: Double) throws {
+    let root = FixtureFiles.directory.deletingLastPathComponent().deletingLastPathComponent()
+    let demo = root.appending(path: "Checkpoints/demo")
+    let run = try Command(
+      "evaluate", root.appending(path: "Edits/\(name).json").path, "--model", demo.path, "--relations",
+      demo.appending(path: "relations").path, "--format", "json", "--quiet")
+    #expect(run.status == 0, "\(run.errors)")
+    #expect(try run.json()["paraphraseSuccessRate"] as? Double == success)
   }
 }
