@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
-"""Measure an editing method on templates it never saw: reliability, generalization and locality.
+"""Measure `knedit update` on facts of every relation: does the edit hold, on wordings it has not seen, and what else moved?
 
-    measure_edits.py --model DIR --relations DIR [--known FILE.json] [--facts 10] [--seed 0]
-                     [--knedit .build/release/knedit] [-- options of knedit update]
+    measure_edits.py --model DIR --relations DIR [--known FILE] [--facts 10] [--seed 0] [--random COUNT]
+                     [--knedit .build/release/knedit] [-- update options]
 
-Of each relation, facts are drawn that the model gets right on its first template; t' is another answer of the relation.
-The last template and one more are held back: `knedit update` runs on relations without them. Then the written checkpoint
-is asked with `knedit predict`: the edited templates, the held-back ones, and other facts of the
-same and of other relations, whose first answer should be what it was. These are drawn without regard to the edit's own
-neighbours: where a relation has 300 facts, some 96 of them, one prompt each, were neighbours. --known restricts the
-facts to {relation: [index]}. Needs nothing but Python.
+Two templates of each relation (the last and one drawn) and a third of its facts (drawn) are taken out of a copy of the
+relations directory, so that no edit can see them. Edits are drawn from facts that the model gets right; the new answer is
+another one of the relation. "Kept" is measured on the facts that were taken out, over every template. --known is
+{relation: [index]}: the facts the model has learned. --random COUNT moves that many neurons drawn at random from the last
+layer, by the same optimisation. What follows -- goes to `knedit update`. Needs nothing but Python.
 """
 import argparse
 import json
+import math
 import pathlib
 import random
 import statistics
@@ -30,8 +30,11 @@ ap.add_argument("--relations", required=True, type=pathlib.Path)
 ap.add_argument("--known", type=pathlib.Path)
 ap.add_argument("--facts", type=int, default=10)
 ap.add_argument("--seed", type=int, default=0)
+ap.add_argument("--random", type=int, default=0)
+ap.add_argument("--show", action="store_true", help="a line per edit on standard error")
 a = ap.parse_args(sys.argv[1:len(sys.argv) - len(extra) - 1] if extra else None)
 draw = random.Random(a.seed)
+config = json.loads((pathlib.Path(a.model) / "config.json").read_text())
 
 
 def knedit(*arguments, model=a.model):
@@ -53,50 +56,77 @@ known = {r: [facts[r][i] for i in v] for r, v in json.loads(a.known.read_text())
 templates = {r: [json.loads(l)["pattern"] for l in (a.relations / f"patterns/{r}.jsonl").read_text().splitlines() if l.strip()]
              for r in facts}
 fill = lambda t, subject: t.replace("[X]", subject).replace("[Y]", "[MASK]")
-rows, failed = [], 0
+rows, refused = [], []
 with tempfile.TemporaryDirectory() as directory:
     scratch = pathlib.Path(directory)
-    held = {r: {len(t) - 1, draw.randrange(len(t) - 1)} if len(t) > 3 else set() for r, t in templates.items()}
+    held = {r: {len(t) - 1, draw.randrange(len(t) - 1)} if len(t) > 3 else {len(t) - 1} for r, t in templates.items()}
+    judged = {r: draw.sample(v, max(1, len(v) // 3)) for r, v in known.items()}
+    gone = {r: set(v) for r, v in judged.items()}
     (scratch / "relations/patterns").mkdir(parents=True)
-    (scratch / "relations/facts.json").write_text((a.relations / "facts.json").read_text())
+    (scratch / "relations/facts.json").write_text(
+        json.dumps({r: [f for f in v if f not in gone.get(r, ())] for r, v in facts.items()}))
     for r, lines in templates.items():
         (scratch / f"relations/patterns/{r}.jsonl").write_text(
             "".join(json.dumps({"pattern": t}) + "\n" for i, t in enumerate(lines) if i not in held[r]))
     for relation, pairs in known.items():
         used = [t for i, t in enumerate(templates[relation]) if i not in held[relation]]
         kept_back = [templates[relation][i] for i in sorted(held[relation])]
-        said = ask([fill(used[0], s) for s, _ in pairs], scratch)
-        right = [f for f, answer in zip(pairs, said) if answer == f[1]]
+        editable = [f for f in pairs if f not in gone[relation]]
+        said = ask([fill(used[0], s) for s, _ in editable], scratch)
+        right = [f for f, answer in zip(editable, said) if answer == f[1]]
         answers = sorted({y for _, y in pairs})
         for subject, old in draw.sample(right, min(a.facts, len(right))):
             options = [y for y in answers if (subject, y) not in facts[relation]]
             if not options:
                 continue
             new = draw.choice(options)
+            seed = draw.randrange(1000)
+            arguments = []
+            if a.random:
+                neurons = [{"layer": config["num_hidden_layers"] - 1, "index": i, "prompts": 1}
+                           for i in sorted(draw.sample(range(config["intermediate_size"]), a.random))]
+                fact = dict(subject=subject, answer=old, neurons=neurons)
+                located = dict(relation=relation, p=1, meanSize=a.random, rule="random", steps=0, facts=[fact])
+                (scratch / "random.json").write_text(json.dumps(dict(schema=1, relations=[located])))
+                arguments = ["--neurons", scratch / "random.json"]
             out = scratch / "out"
             start = time.monotonic()
-            run = knedit("update", "--relation", relation, "--subject", subject, "--from", old, "--to", new,
-                         "--relations", scratch / "relations", "-o", out, "--force", "--seed", draw.randrange(1000), *extra)
+            run = knedit("update", "--relation", relation, "--subject", subject, "--from", old, "--to", new, "--relations",
+                         scratch / "relations", "-o", out, "--force", "--hold-out", 0, "--seed", seed, *arguments, *extra)
             seconds = time.monotonic() - start
             if run.returncode:
-                failed += 1
+                refused.append(run.stderr.strip())
                 continue
-            same = [fill(draw.choice(used), s) for s, _ in draw.sample(pairs, min(60, len(pairs))) if s != subject]
-            others = [fill(draw.choice(templates[r]), draw.choice(known[r])[0]) for r in known if r != relation for _ in range(3)]
+            same = [fill(draw.choice(templates[relation]), s) for s, _ in judged[relation] if s != subject]
+            same = draw.sample(same, min(100, len(same)))
+            others = [fill(draw.choice(templates[r]), draw.choice(judged[r])[0])
+                      for r in known if r != relation for _ in range(max(3, 100 // len(known)))]
             first = [fill(t, subject) for t in used]
             second = [fill(t, subject) for t in kept_back]
             after = ask(first + second + same + others, scratch, model=out)
-            before = ask(same + others, scratch)
+            before = ask(second + same + others, scratch)
             n, m, k = len(first), len(second), len(same)
-            stays = [x == y for x, y in zip(before, after[n + m:])]
+            stays = [x == y for x, y in zip(before[m:], after[n + m:])]
             record = json.loads(run.stdout)
             rows.append(dict(relation=relation, edited=statistics.mean(x == new for x in after[:n]),
-                             held=statistics.mean(x == new for x in after[n:n + m]) if m else None,
+                             held=statistics.mean(x == new for x in after[n:n + m]),
+                             known=[x == new for x, y in zip(after[n:n + m], before) if y == old],
                              same=statistics.mean(stays[:k]), others=statistics.mean(stays[k:]),
-                             slots=len(record["neurons"]), seconds=seconds))
-mean = lambda key: statistics.mean(r[key] for r in rows if r[key] is not None)
-print(f"{len(rows)} edits, {failed} refused; update options: {' '.join(extra) or 'none'}\n")
-print("| edited templates | held-back templates | same relation kept | other relations kept | slots, mean (most) | s/edit, median |")
-print("| --- | --- | --- | --- | --- | --- |")
-print(f"| {mean('edited'):.1%} | {mean('held'):.1%} | {mean('same'):.1%} | {mean('others'):.1%} "
-      f"| {mean('slots'):.1f} ({max(r['slots'] for r in rows)}) | {statistics.median(r['seconds'] for r in rows):.2f} |")
+                             before=math.log(record["before"]["interPerplexity"]),
+                             after=math.log(record["after"]["interPerplexity"]),
+                             norm=record["after"]["changeNorm"], slots=len(record["neurons"]), seconds=seconds))
+            if a.show:
+                print(relation, subject, old, "->", new, rows[-1], file=sys.stderr, flush=True)
+mean = lambda key: statistics.mean(r[key] for r in rows)
+known_wordings = [x for r in rows for x in r["known"]]
+print(f"{len(rows)} edits, {len(refused)} refused; update options: {' '.join(extra) or 'none'}"
+      + (f"; {a.random} random neurons" if a.random else ""))
+for message in sorted(set(refused))[:5]:
+    print("  refused:", message[:150])
+print("\n| edited templates | held-back templates | of those, where the model knew the fact | same relation kept "
+      "| other relations kept | Δ inter PPL | slots, mean (most) | norm of Δ | s/edit, median |")
+print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+print(f"| {mean('edited'):.1%} | {mean('held'):.1%} | {statistics.mean(known_wordings):.1%} ({len(known_wordings)}) | {mean('same'):.1%} "
+      f"| {mean('others'):.1%} | {math.exp(mean('after') - mean('before')) - 1:+.1%} "
+      f"| {mean('slots'):.1f} ({max(r['slots'] for r in rows)}) | {mean('norm'):.1f} "
+      f"| {statistics.median(r['seconds'] for r in rows):.2f} |")

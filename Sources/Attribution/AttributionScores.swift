@@ -25,6 +25,15 @@ public struct AttributionScores: Sendable {
   /// The threshold for the baseline.
   public static let baselineRatio = 0.5
 
+  /// The sum of scores of one model: those of an answer's word pieces add up to the answer's.
+  ///
+  /// - Precondition: there is at least one.
+  public init(sumOf parts: [AttributionScores]) {
+    var values = parts[0].values
+    for part in parts.dropFirst() { for index in values.indices { values[index] += part.values[index] } }
+    self.init(layers: parts[0].layers, neurons: parts[0].neurons, values: values)
+  }
+
   /// The largest score over all layers.
   public var largest: Float { values.max() ?? 0 }
 }

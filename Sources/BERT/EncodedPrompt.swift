@@ -1,10 +1,10 @@
 import Tokenization
 
-/// Word pieces of a prompt with exactly one `[MASK]`.
+/// Word pieces of a prompt and the `[MASK]` that it asks for, the only one but for answers of several pieces.
 public struct EncodedPrompt: Sendable, Hashable {
   /// Word-piece ids, `[CLS]` and `[SEP]` included.
   public let ids: [Int]
-  /// Position of `[MASK]` in ``ids``.
+  /// Position in ``ids`` of the `[MASK]` asked for.
   public let mask: Int
 
   /// Encodes `text`.
@@ -18,6 +18,21 @@ public struct EncodedPrompt: Sendable, Hashable {
     guard ids.count <= maximumPositions else { throw .tooLong(text, ids.count, maximumPositions) }
     self.ids = ids
     self.mask = mask
+  }
+
+  private init(ids: [Int], mask: Int) {
+    self.ids = ids
+    self.mask = mask
+  }
+
+  /// The prompt with `count` masks in place of its one, the first of them with `written` in them, asking for the mask
+  /// at `position` of those.
+  ///
+  /// - Precondition: `position` is below `count` and not yet written.
+  func asking(for position: Int, of count: Int, written: [Int]) -> EncodedPrompt {
+    precondition((written.count...position).contains(position) && position < count)
+    let answer = written + Array(repeating: ids[mask], count: count - written.count)
+    return EncodedPrompt(ids: ids[..<mask] + answer + ids[(mask + 1)...], mask: mask + position)
   }
 }
 

@@ -184,14 +184,54 @@ struct LayerTape {
   let values: Matrix
   let spans: [AttentionSpan]
   let probabilities: Matrix
-  let tape: EncoderLayer.Tape
+  /// nil where the way back was not asked for.
+  let tape: EncoderLayer.Tape?
 }
 
 extension EncoderLayer {
+  /// The whole layer upwards; the last one computes everything but keys and values at the masks only.
+  ///
+  /// - Parameters:
+  ///   - x: Its input, `[rows, hidden]`.
+  ///   - isLast: Whether only the masks ask.
+  ///   - keepsTape: Whether to keep what the way back needs.
+  ///   - observe: As in ``finish(context:residual:tape:into:activations:product:)``.
+  /// - Returns: The output, `[rows, hidden]` or `[prompts, hidden]`, and what was kept on the way.
+  func forward(
+    _ x: Matrix, _ packing: Packing, isLast: Bool, keepsTape: Bool,
+    activations observe: (_ input: Slice, _ activations: Slice) -> Void = { _, _ in },
+    product: (Slice) -> Void = { _ in }
+  ) -> (output: Matrix, kept: LayerTape) {
+    let hidden = weights.query.bias.count
+    let queryInput = isLast ? ForwardPass.gather(x.all, packing.masks) : x
+    let queries = Matrix(rows: queryInput.rows, columns: hidden)
+    let keys = Matrix(rows: packing.rows, columns: hidden)
+    let values = Matrix(rows: packing.rows, columns: hidden)
+    project(queryInput.all, weights.query, into: queries.all)
+    project(x.all, weights.key, into: keys.all)
+    project(x.all, weights.value, into: values.all)
+    let spans = isLast ? packing.maskSpans : packing.spans
+    let probabilities = Matrix(rows: 1, columns: headCount * AttentionSpan.probabilityCount(spans))
+    let context = Matrix(rows: queries.rows, columns: hidden)
+    attend(
+      queries: queries.all, keys: keys.all, values: values.all, spans: spans, probabilities: probabilities,
+      into: context.all)
+    let output = Matrix(rows: queries.rows, columns: hidden)
+    let tape = keepsTape ? makeTape(rows: queries.rows) : nil
+    finish(
+      context: context.all, residual: queryInput.all, tape: tape, into: output.all, activations: observe,
+      product: product)
+    return (
+      output,
+      LayerTape(queries: queries, keys: keys, values: values, spans: spans, probabilities: probabilities, tape: tape)
+    )
+  }
+
   /// The way back from a layer's output to its queries, keys, values and residual.
   ///
   /// - Parameters:
   ///   - gradient: With respect to the output, `[queries, hidden]`; afterwards with respect to the residual.
+  ///   - tape: Of a pass that kept what the way back needs.
   ///   - observe: Sees the gradients with respect to W2's output, `[queries, hidden]`, and to the activations after GELU,
   ///     `[queries, intermediate]`.
   func backward(
@@ -200,7 +240,7 @@ extension EncoderLayer {
   ) -> (queries: Matrix, keys: Matrix, values: Matrix) {
     let hidden = weights.query.bias.count
     let context = Matrix(rows: gradient.rows, columns: hidden)
-    finishBackward(gradient, tape: tape.tape, context: context.all, feedForward: observe)
+    if let own = tape.tape { finishBackward(gradient, tape: own, context: context.all, feedForward: observe) }
     let queries = Matrix(rows: tape.queries.rows, columns: hidden)
     let keys = Matrix(rows: tape.keys.rows, columns: hidden)
     let values = Matrix(rows: tape.keys.rows, columns: hidden)
@@ -209,5 +249,27 @@ extension EncoderLayer {
       spans: tape.spans, probabilities: tape.probabilities, queryGradient: queries.all, keyGradient: keys.all,
       valueGradient: values.all)
     return (queries, keys, values)
+  }
+
+  /// The way back from a layer's output to its input, `[rows, hidden]`; `gradient` is used up.
+  func backwardToInput(
+    _ gradient: Slice, _ tape: LayerTape, _ packing: Packing, isLast: Bool,
+    feedForward observe: (_ output: Slice, _ activations: Slice) -> Void = { _, _ in }
+  ) -> Matrix {
+    let (queries, keys, values) = backward(gradient, tape, feedForward: observe)
+    let below = Matrix(rows: packing.rows, columns: gradient.columns)
+    if isLast {
+      // Only the masks asked, so what came back through queries and residual belongs to their rows.
+      weights.query.applyBackward(queries.all, into: gradient, accumulating: true)
+      for (prompt, mask) in packing.masks.enumerated() {
+        below.rows(mask, count: 1).copy(from: gradient.row(prompt))
+      }
+    } else {
+      below.all.copy(from: gradient)
+    }
+    projectBackward(
+      queryGradient: isLast ? nil : queries.all, keyGradient: keys.all, valueGradient: values.all,
+      addingTo: below.all)
+    return below
   }
 }

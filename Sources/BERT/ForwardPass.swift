@@ -65,37 +65,12 @@ final class ForwardPass: @unchecked Sendable {
     for index in 0..<model.layerCount {
       let layer = model.layer(index)
       let isLast = index == model.layerCount - 1
-      let queryInput = isLast ? Self.gather(x.all, packing.masks) : x
-      let queries = Matrix(rows: queryInput.rows, columns: hidden)
-      let keys = Matrix(rows: packing.rows, columns: hidden)
-      let values = Matrix(rows: packing.rows, columns: hidden)
-      layer.project(queryInput.all, layer.weights.query, into: queries.all)
-      layer.project(x.all, layer.weights.key, into: keys.all)
-      layer.project(x.all, layer.weights.value, into: values.all)
-      if tracing != .masks {
-        inputs.append(x)
-        projections.append((isLast ? nil : queries, keys, values))
-      }
-      let spans = isLast ? packing.maskSpans : packing.spans
-      let probabilities = Matrix(
-        rows: 1, columns: model.configuration.headCount * AttentionSpan.probabilityCount(spans))
-      let context = Matrix(rows: queries.rows, columns: hidden)
-      layer.attend(
-        queries: queries.all, keys: keys.all, values: values.all, spans: spans, probabilities: probabilities,
-        into: context.all)
-      let output = Matrix(rows: queries.rows, columns: hidden)
-      let tape = tracing == .pathAndEndpoint ? layer.makeTape(rows: queries.rows) : nil
-      if let tape {
-        tapes.append(
-          LayerTape(
-            queries: queries, keys: keys, values: values, spans: spans, probabilities: probabilities, tape: tape))
-      }
       let masks = isLast ? Array(0..<packing.count) : packing.masks
       var input = Matrix(rows: 0, columns: hidden)
       var activation = Matrix(rows: 0, columns: model.configuration.intermediateSize)
       var product = Matrix(rows: 0, columns: hidden)
-      layer.finish(
-        context: context.all, residual: queryInput.all, tape: tape, into: output.all,
+      let (output, kept) = layer.forward(
+        x, packing, isLast: isLast, keepsTape: tracing == .pathAndEndpoint,
         activations: { rows, activations in
           for (prompt, changes) in interventions.enumerated() {
             for change in changes where change.layer == index {
@@ -105,6 +80,11 @@ final class ForwardPass: @unchecked Sendable {
           input = Self.gather(rows, masks)
           activation = Self.gather(activations, masks)
         }, product: { product = Self.gather($0, masks) })
+      if tracing != .masks {
+        inputs.append(x)
+        projections.append((isLast ? nil : kept.queries, kept.keys, kept.values))
+      }
+      if tracing == .pathAndEndpoint { tapes.append(kept) }
       feedForwardInputs.append(input)
       activations.append(activation)
       products.append(product)
@@ -114,7 +94,7 @@ final class ForwardPass: @unchecked Sendable {
   }
 
   /// Word, position and type embeddings, summed and normalised, `[rows, hidden]`.
-  private static func embed(_ model: BERT, _ prompts: [EncodedPrompt], _ packing: Packing) -> Matrix {
+  static func embed(_ model: BERT, _ prompts: [EncodedPrompt], _ packing: Packing) -> Matrix {
     let weights = model.weights
     let x = Matrix(rows: packing.rows, columns: model.hidden)
     let type = Tensor(shape: [model.hidden], values: weights.typeEmbeddings.row(0))
@@ -136,51 +116,23 @@ final class ForwardPass: @unchecked Sendable {
   ///
   /// Call it once, after a pass traced with ``Trace/pathAndEndpoint``; it lets go of what only it needs.
   func takeEndpoint(_ model: BERT, _ answers: [Int]) -> (probabilities: [Float], gradients: [Matrix]) {
-    let (probabilities, gradient) = model.head.probabilityGradient(states, answers)
+    defer { tapes = [] }
+    let (probabilities, top) = model.head.probabilityGradient(states, answers)
+    var gradient = top
     var gradients: [Matrix] = []
-    takeBack(model, gradient) { layer, _, _, activations in
-      let isLast = layer == model.layerCount - 1
-      gradients.append(Self.gather(activations, isLast ? Array(0..<packing.count) : packing.masks))
+    for index in stride(from: model.layerCount - 1, through: 0, by: -1) {
+      let isLast = index == model.layerCount - 1
+      let layer = model.layer(index)
+      func keep(_ activations: Slice) {
+        gradients.append(Self.gather(activations, isLast ? Array(0..<packing.count) : packing.masks))
+      }
+      if index == 0 {
+        _ = layer.backward(gradient.all, tapes[index]) { keep($1) }
+      } else {
+        gradient = layer.backwardToInput(gradient.all, tapes[index], packing, isLast: isLast) { keep($1) }
+      }
     }
     return (probabilities, gradients.reversed())
-  }
-
-  /// The way back through the whole pass, from the gradient of the final states `[prompts, hidden]`.
-  ///
-  /// Call it once, after a pass traced with ``Trace/pathAndEndpoint``; it lets go of what only it needs.
-  /// - Parameters:
-  ///   - lowest: The layer at which to stop.
-  ///   - observe: Sees each layer, from the last on: what it kept, and the gradients of W2's output and of the
-  ///     activations, for all its rows (in the last layer, the masks').
-  func takeBack(
-    _ model: BERT, _ gradient: Matrix, downTo lowest: Int = 0,
-    _ observe: (_ layer: Int, _ tape: LayerTape, _ output: Slice, _ activations: Slice) -> Void
-  ) {
-    defer { tapes = [] }
-    var gradient = gradient
-    let last = model.layerCount - 1
-    for index in stride(from: last, through: lowest, by: -1) {
-      let layer = model.layer(index)
-      let isLast = index == last
-      let (queries, keys, values) = layer.backward(gradient.all, tapes[index]) { output, activations in
-        observe(index, tapes[index], output, activations)
-      }
-      guard index > lowest else { break }
-      let below = Matrix(rows: packing.rows, columns: model.hidden)
-      if isLast {
-        // Only the masks asked, so what came back through queries and residual belongs to their rows.
-        layer.weights.query.applyBackward(queries.all, into: gradient.all, accumulating: true)
-        for (prompt, mask) in packing.masks.enumerated() {
-          below.rows(mask, count: 1).copy(from: gradient.rows(prompt, count: 1))
-        }
-      } else {
-        below.all.copy(from: gradient.all)
-      }
-      layer.projectBackward(
-        queryGradient: isLast ? nil : queries.all, keyGradient: keys.all, valueGradient: values.all,
-        addingTo: below.all)
-      gradient = below
-    }
   }
 
   /// Copies the given rows, in order.

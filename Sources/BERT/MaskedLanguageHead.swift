@@ -63,33 +63,55 @@ struct MaskedLanguageHead {
   }
 
   /// The goals' weighted loss, P of each wanted answer, and the loss's gradient with respect to the states `[goals, hidden]`.
-  func goalGradient(_ states: Matrix, _ goals: [OutputGoal]) -> (
+  ///
+  /// - Parameters:
+  ///   - columns: The column of each word piece in this head's logits.
+  ///   - before: The distributions that ``OutputGoal/Wanted/unchanged`` means, `[goals, pieces]`.
+  ///   - negativeEntropies: Σ p · ln p of each.
+  func goalGradient(
+    _ states: Matrix, _ goals: [OutputGoal], columns: [Int: Int], before: Matrix, negativeEntropies: [Double]
+  ) -> (
     loss: Double, probabilities: [Double?], gradient: Matrix
   ) {
     let tape = Tape(rows: states.rows, hidden: states.columns)
     let logs = logits(states.all, tape: tape)
+    let distribution = Matrix(rows: logs.rows, columns: logs.columns)
+    distribution.all.copy(from: logs.all)
+    softmax(distribution.all)
     logSoftmax(logs.all)
     var loss = 0.0
     var probabilities: [Double?] = []
     for (row, goal) in goals.enumerated() {
-      let line = logs.rows(row, count: 1)
-      var difference = line.values.map { exp($0) }
+      let gradient = distribution.rows(row, count: 1)
+      var weight = goal.weight
+      var probability: Double?
       switch goal.wanted {
-      case .answer(let answer):
-        loss -= goal.weight * Double(logs[row, answer])
-        probabilities.append(exp(Double(logs[row, answer])))
-        difference[answer] -= 1
-      case .distribution(let wanted):
-        for (id, p) in wanted.enumerated() where p > 0 {
-          loss += goal.weight * Double(p) * (log(Double(p)) - Double(logs[row, id]))
+      case .answer(let piece, let least):
+        guard let column = columns[piece] else {
+          preconditionFailure("a goal's word piece is always among the columns")
         }
-        probabilities.append(nil)
-        for id in wanted.indices { difference[id] -= wanted[id] }
+        let missing = log(least) - Double(logs[row, column])
+        probability = exp(Double(logs[row, column]))
+        if missing > 0 { loss += weight * missing } else { weight = 0 }
+        distribution[row, column] -= 1
+      case .unchanged:
+        loss += weight * (negativeEntropies[row] - dot(before.rows(row, count: 1), logs.rows(row, count: 1)))
+        add(before.rows(row, count: 1), times: -1, to: gradient)
+      case .level(let piece, let wanted):
+        guard let column = columns[piece] else {
+          preconditionFailure("a goal's word piece is always among the columns")
+        }
+        let excess = Double(logs[row, column]) - log(wanted)
+        probability = exp(Double(logs[row, column]))
+        loss += goal.weight * abs(excess)
+        weight = excess > 0 ? -goal.weight : goal.weight
+        distribution[row, column] -= 1
       }
-      line.copy(difference.map { $0 * Float(goal.weight) }, toRow: 0)
+      probabilities.append(probability)
+      scale(gradient, by: Float(weight))
     }
     let gradient = Matrix(rows: states.rows, columns: states.columns)
-    backward(logs.all, tape: tape, into: gradient.all)
+    backward(distribution.all, tape: tape, into: gradient.all)
     return (loss, probabilities, gradient)
   }
 }

@@ -45,13 +45,12 @@ public struct MaskedLanguageModel: Sendable {
 
   /// The word piece that is `answer`.
   ///
-  /// - Throws: ``ModelError/notOnePiece(answer:pieces:)`` for an answer that takes several pieces or none.
+  /// - Throws: ``ModelError/notOnePiece(answer:pieces:)`` for an answer that takes several pieces, or
+  ///   ``ModelError/unknownAnswer(_:)``.
   public func answer(_ answer: String) throws(ModelError) -> Int {
-    let vocabulary = tokenizer.vocabulary
-    let pieces = tokenizer.pieces(of: answer)
-    if pieces.count == 1, pieces[0] != vocabulary.unknown { return pieces[0] }
-    if let id = vocabulary.id(of: answer) { return id }
-    throw .notOnePiece(answer: answer, pieces: pieces.map(vocabulary.piece))
+    let pieces = try pieces(of: answer)
+    guard pieces.count == 1 else { throw .notOnePiece(answer: answer, pieces: pieces.map(piece)) }
+    return pieces[0]
   }
 
   /// The word piece with that id, as text.
@@ -64,6 +63,8 @@ public enum ModelError: Error, Sendable, Hashable, CustomStringConvertible, Loca
   case vocabularyLength(path: String, found: Int, expected: Int)
   /// The answer is not exactly one word piece of the vocabulary.
   case notOnePiece(answer: String, pieces: [String])
+  /// The vocabulary cannot spell the answer.
+  case unknownAnswer(String)
 
   /// One sentence for people.
   public var description: String {
@@ -72,7 +73,11 @@ public enum ModelError: Error, Sendable, Hashable, CustomStringConvertible, Loca
       "\(path) has \(found) word pieces, but config.json's vocab_size is \(expected); the two do not belong together."
     case .notOnePiece(let answer, let pieces):
       "“\(answer)” is not one word piece of this model but \(pieces.count) (\(pieces.joined(separator: " "))); "
-        + "choose an answer that the vocabulary holds whole."
+        + "the paper's method needs one that the vocabulary holds whole; --method optimized takes any."
+    case .unknownAnswer(let answer):
+      answer.isEmpty
+        ? "The answer is empty; give at least one word."
+        : "“\(answer)” cannot be spelled with this model's vocabulary; choose another answer."
     }
   }
 

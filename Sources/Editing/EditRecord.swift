@@ -45,8 +45,10 @@ public struct EditRecord: Sendable, Hashable, Codable {
     public var lambda1: Double?
     /// λ₂ of an update.
     public var lambda2: Double?
-    /// What steered an optimized update.
-    public var optimization: OptimizedUpdate.Parameters?
+    /// What steered an optimized edit.
+    public var optimization: SlotOptimization?
+    /// Whether several facts were edited one after another; nil for an edit of one.
+    public var isSequential: Bool?
     /// How many neurons an erasure took at most.
     public var top: Int?
     /// What an erasure filled slots with.
@@ -55,12 +57,14 @@ public struct EditRecord: Sendable, Hashable, Codable {
     /// A method by name and parameters.
     public init(
       name: String, lambda1: Double? = nil, lambda2: Double? = nil,
-      optimization: OptimizedUpdate.Parameters? = nil, top: Int? = nil, fill: PaperErasure.Fill? = nil
+      optimization: SlotOptimization? = nil, isSequential: Bool? = nil, top: Int? = nil,
+      fill: PaperErasure.Fill? = nil
     ) {
       self.name = name
       self.lambda1 = lambda1
       self.lambda2 = lambda2
       self.optimization = optimization
+      self.isSequential = isSequential
       self.top = top
       self.fill = fill
     }
@@ -91,8 +95,8 @@ public struct EditRecord: Sendable, Hashable, Codable {
   public var kind: Kind
   /// The checkpoint that was read.
   public var source: Source
-  /// The checkpoint that was written.
-  public var result: Source
+  /// The checkpoint that was written; nil in the plan of an edit.
+  public var result: Source?
   /// The relations directory, as the user gave it.
   public var relations: String
   /// The relation's name.
@@ -113,6 +117,12 @@ public struct EditRecord: Sendable, Hashable, Codable {
   public var prompts: [String]
   /// The prompt that the edit is judged on first, one of ``prompts``.
   public var editedPrompt: String?
+  /// An update of several facts: each with its new answer and prompts.
+  public var edits: [FactEdit]?
+  /// Patterns of the templates that the edit did not see.
+  public var heldBack: [String]?
+  /// How answers of several word pieces were asked for; nil for left to right.
+  public var order: AnswerOrder?
   /// Seed of every random choice.
   public var seed: UInt64
   /// Figures on the source.
@@ -122,9 +132,10 @@ public struct EditRecord: Sendable, Hashable, Codable {
 
   /// A record of the current form.
   public init(
-    tool: String, kind: Kind, source: Source, result: Source, relations: String, relation: String, fact: Fact?,
+    tool: String, kind: Kind, source: Source, result: Source?, relations: String, relation: String, fact: Fact?,
     newAnswer: String?, method: Method, location: Location, neurons: [Neuron], factIndices: [Int]?, prompts: [String],
-    editedPrompt: String?, seed: UInt64, before: [String: Double], after: [String: Double]
+    editedPrompt: String?, edits: [FactEdit]? = nil, heldBack: [String]? = nil, order: AnswerOrder? = nil, seed: UInt64,
+    before: [String: Double], after: [String: Double]
   ) {
     self.tool = tool
     self.kind = kind
@@ -140,6 +151,9 @@ public struct EditRecord: Sendable, Hashable, Codable {
     self.factIndices = factIndices
     self.prompts = prompts
     self.editedPrompt = editedPrompt
+    self.edits = edits
+    self.heldBack = heldBack
+    self.order = order
     self.seed = seed
     self.before = before
     self.after = after
@@ -167,12 +181,20 @@ public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, Local
   case noNeurons(relation: String, subject: String?)
   /// The new answer is the old one.
   case sameAnswer(String)
+  /// There is nothing to edit.
+  case noEdits
   /// The model says the new answer already.
   case alreadySays(String, prompts: Int)
   /// The record cannot be opened.
   case unreadableRecord(path: String)
   /// The file is not a record that this version can read.
   case notARecord(path: String)
+  /// The edit misses its limits.
+  case doesNotHold(String)
+  /// The edit that was tried misses its limits.
+  case wouldNotHold(String)
+  /// There is no directory to write to.
+  case noOutput
   /// The record lacks what its kind of edit needs.
   case incompleteRecord(field: String)
   /// A checkpoint is not the one that the record names.
@@ -186,10 +208,15 @@ public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, Local
         ?? "No knowledge neuron of \(relation) was found")
         + "; locate with more steps or more facts, or give a neurons file with --neurons."
     case .sameAnswer(let answer): "--to “\(answer)” is the answer that the fact has already; give another."
+    case .noEdits: "There is no edit to make; name at least one fact and its new answer."
     case .alreadySays(let answer, let prompts):
       "The model says “\(answer)” on all \(prompts) prompts already, so there is nothing to update."
     case .unreadableRecord(let path): "\(path) cannot be opened; give a record, or the directory that an edit wrote."
     case .notARecord(let path): "\(path) is not an edit record of schema \(EditRecord.currentSchema)."
+    case .doesNotHold(let shortfall):
+      "The edit does not hold: \(shortfall); nothing was written (--force writes it all the same)."
+    case .wouldNotHold(let shortfall): "The edit would not hold: \(shortfall)."
+    case .noOutput: "Say where to write with --output, or only look with --dry-run."
     case .incompleteRecord(let field): "The record has no \(field), without which it cannot be evaluated."
     case .otherCheckpoint(let path, let expected, let found):
       "\(path) is not the checkpoint of the record: its SHA-256 begins with \(found.prefix(12)), the record's with "

@@ -23,8 +23,10 @@ public struct EditRequest: Sendable {
   public let located: LocatedRelation?
   /// How to locate now.
   public let method: LocatingMethod
-  /// The directory to write.
-  public let output: URL
+  /// How answers of several word pieces are asked for.
+  public let order: AnswerOrder
+  /// The directory to write; nil when nothing is to be written.
+  public let output: URL?
   /// Whether files that exist there are replaced.
   public let overwrite: Bool
   /// Seed of every random choice.
@@ -39,8 +41,8 @@ public struct EditRequest: Sendable {
   /// A request with all its parts.
   public init(
     model: MaskedLanguageModel, modelPath: String, catalogue: RelationCatalogue, relationsPath: String,
-    relation: Relation, located: LocatedRelation?, method: LocatingMethod, output: URL, overwrite: Bool, seed: UInt64,
-    tool: String, threads: ThreadCount, memory: Int
+    relation: Relation, located: LocatedRelation?, method: LocatingMethod, order: AnswerOrder = .leftToRight,
+    output: URL?, overwrite: Bool, seed: UInt64, tool: String, threads: ThreadCount, memory: Int
   ) {
     self.model = model
     self.modelPath = modelPath
@@ -49,6 +51,7 @@ public struct EditRequest: Sendable {
     self.relation = relation
     self.located = located
     self.method = method
+    self.order = order
     self.output = output
     self.overwrite = overwrite
     self.seed = seed
@@ -63,7 +66,8 @@ public struct EditRequest: Sendable {
   ) throws -> LocatedRelation {
     guard let located else {
       return try model.locate(
-        facts, relation: relation.name, method: method, threads: threads, memory: memory, progress: progress)
+        facts, relation: relation.name, method: method, order: order, threads: threads, memory: memory,
+        progress: progress)
     }
     let configuration = model.bert.configuration
     for neuron in located.facts.flatMap(\.refinedSet) {
@@ -78,24 +82,29 @@ public struct EditRequest: Sendable {
     return located
   }
 
-  /// Writes the patched checkpoint and returns both fingerprints.
-  func write(_ slots: [ValueSlot]) throws -> (source: EditRecord.Source, result: EditRecord.Source) {
-    let source = model.checkpoint.weightsFile
-    let sourcePrint = try fingerprint(of: source)
-    let written = try model.checkpoint.writePatched(slots, to: output, overwrite: overwrite)
-    return (
-      EditRecord.Source(model: modelPath, file: source.lastPathComponent, sha256: sourcePrint),
-      EditRecord.Source(
-        model: output.relativePath, file: written.lastPathComponent, sha256: try fingerprint(of: written))
-    )
+  /// The source, for the record.
+  func source() throws -> EditRecord.Source {
+    let file = model.checkpoint.weightsFile
+    return EditRecord.Source(model: modelPath, file: file.lastPathComponent, sha256: try fingerprint(of: file))
   }
 
-  /// Writes the record into the output directory.
-  func write(_ record: EditRecord) throws {
+  /// Refuses an output that may not be written, before any work is done.
+  func checkOutput() throws {
+    if let output { try model.checkpoint.checkOutput(output, overwrite: overwrite) }
+  }
+
+  /// Writes the patched checkpoint and, completed with its fingerprint, the record, which it returns.
+  func write(_ slots: [ValueSlot], _ plan: EditRecord) throws -> EditRecord {
+    guard let output else { throw EditError.noOutput }
+    var record = plan
+    let written = try model.checkpoint.writePatched(slots, to: output, overwrite: overwrite)
+    record.result = EditRecord.Source(
+      model: output.relativePath, file: written.lastPathComponent, sha256: try fingerprint(of: written))
     let url = output.appending(path: EditRecord.fileName)
     do { try record.json().write(to: url, options: .atomic) } catch {
       throw CheckpointError.cannotWrite(path: url.path, reason: error.localizedDescription)
     }
+    return record
   }
 }
 

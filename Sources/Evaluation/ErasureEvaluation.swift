@@ -1,8 +1,9 @@
 import BERT
+import Foundation
 import Kernels
 
 /// What erasing a relation did (Dai et al 2022, table 5).
-public struct ErasureEvaluation: Sendable, Hashable, Codable {
+public struct ErasureEvaluation: Sendable, Hashable, Encodable {
   /// Share of the relation's prompts whose arg-max is another than before.
   public let changeRate: Double
   /// Share of the relation's prompts that were right before and are wrong now, of those right before.
@@ -17,26 +18,53 @@ public struct ErasureEvaluation: Sendable, Hashable, Codable {
   public let intraAccuracyBefore, intraAccuracyAfter: Double
   /// Share of other relations' prompts whose arg-max is the answer.
   public let interAccuracyBefore, interAccuracyAfter: Double
+  /// The perplexity of each other relation.
+  public let relations: [RelationPerplexity]
+  /// Value slots that changed.
+  public let slots: Int
+  /// ‖Δ‖, the norm of all changes together.
+  public let changeNorm: Double
+
+  /// How well another relation is still known.
+  public struct RelationPerplexity: Sendable, Hashable, Codable {
+    /// The relation's name.
+    public let relation: String
+    /// Perplexity over its prompts.
+    public let before, after: Double
+  }
+
+  /// The largest rise of another relation's perplexity, as a share of what it was.
+  public var largestRise: Double { relations.map { $0.after / $0.before - 1 }.max() ?? 0 }
 
   /// Compares two models on the relation's questions and on those of other relations.
   public init(
-    before: MaskedLanguageModel, after: MaskedLanguageModel, intra: [Question], inter: [Question],
-    threads: ThreadCount = .allCores
+    before: MaskedLanguageModel, after: MaskedLanguageModel, questions: EvaluationQuestions, change: ChangeSize,
+    order: AnswerOrder = .leftToRight, threads: ThreadCount = .allCores
   ) throws {
-    let (own, ownAfter) = (
-      try before.answerFigures(intra, threads: threads), try after.answerFigures(intra, threads: threads)
-    )
-    let (other, otherAfter) = (
-      try before.answerFigures(inter, threads: threads), try after.answerFigures(inter, threads: threads)
-    )
-    let answers = try intra.map { try before.answer($0.answer) }
-    let right = answers.indices.filter { own.best[$0] == answers[$0] }
-    changeRate = Double(zip(own.best, ownAfter.best).count { $0 != $1 }) / Double(max(1, answers.count))
-    successRate = Double(right.count { ownAfter.best[$0] != answers[$0] }) / Double(max(1, right.count))
+    func outcomes(_ model: MaskedLanguageModel, _ questions: [Question]) throws -> [AnswerOutcome] {
+      model.outcomes(
+        try questions.map { try before.factors($0.prompt, answer: $0.answer, order: order) }, threads: threads)
+    }
+    func perplexity(_ outcomes: some Collection<AnswerOutcome>) -> Double {
+      exp(-outcomes.reduce(0) { $0 + $1.logProbability } / Double(max(1, outcomes.count)))
+    }
+    func accuracy(_ outcomes: [AnswerOutcome]) -> Double {
+      Double(outcomes.count(where: \.isBest)) / Double(max(1, outcomes.count))
+    }
+    let (own, ownAfter) = (try outcomes(before, questions.intra), try outcomes(after, questions.intra))
+    let (other, otherAfter) = (try outcomes(before, questions.inter), try outcomes(after, questions.inter))
+    let right = own.indices.filter { own[$0].isBest }
+    changeRate = Double(zip(own, ownAfter).count { $0.best != $1.best }) / Double(max(1, own.count))
+    successRate = Double(right.count { !ownAfter[$0].isBest }) / Double(max(1, right.count))
     paraphraseSuccessRate = successRate
-    (intraPerplexityBefore, intraPerplexityAfter) = (own.perplexity, ownAfter.perplexity)
-    (interPerplexityBefore, interPerplexityAfter) = (other.perplexity, otherAfter.perplexity)
-    (intraAccuracyBefore, intraAccuracyAfter) = (own.accuracy, ownAfter.accuracy)
-    (interAccuracyBefore, interAccuracyAfter) = (other.accuracy, otherAfter.accuracy)
+    (intraPerplexityBefore, intraPerplexityAfter) = (perplexity(own), perplexity(ownAfter))
+    (interPerplexityBefore, interPerplexityAfter) = (perplexity(other), perplexity(otherAfter))
+    (intraAccuracyBefore, intraAccuracyAfter) = (accuracy(own), accuracy(ownAfter))
+    (interAccuracyBefore, interAccuracyAfter) = (accuracy(other), accuracy(otherAfter))
+    relations = questions.interRelations.map { name, range in
+      RelationPerplexity(
+        relation: name, before: perplexity(other[range]), after: perplexity(otherAfter[range]))
+    }
+    (slots, changeNorm) = (change.slots, change.norm)
   }
 }

@@ -1,30 +1,80 @@
 import BERT
+import Editing
+import Neurons
 import Relations
 
-/// Which facts perplexities are measured on.
+/// What an edit is judged on besides its own prompts.
 public struct EvaluationQuestions: Sendable {
   /// Questions on the relation itself: other facts of it, or all that were erased.
   public let intra: [Question]
   /// Questions on other relations.
   public let inter: [Question]
+  /// Of an erasure, which of ``inter`` belong to which relation.
+  let interRelations: [(name: String, range: Range<Int>)]
+  /// Prompts of the updated fact that the edit does not see.
+  public let heldBack: [String]
+  /// Questions of the inverse relation that the update implies: about the new answer, expecting the subject.
+  public let inverse: [Question]
+  /// The facts asked about.
+  let facts: Set<Fact>
 
   /// Number of random facts of each kind, as in the paper.
   public static let sampleSize = 5
 
+  /// Questions of one's own.
+  public init(intra: [Question], inter: [Question], heldBack: [String] = [], inverse: [Question] = []) {
+    (self.intra, self.inter, self.heldBack, self.inverse) = (intra, inter, heldBack, inverse)
+    (interRelations, facts) = ([], [])
+  }
+
   /// For an update: 5 random other facts of the relation and 5 random facts of other relations.
   ///
-  /// Facts whose answer is not one word piece are left out.
-  public init(updating fact: Fact, in catalogue: RelationCatalogue, model: MaskedLanguageModel, seed: UInt64) throws {
+  /// Facts whose answer the vocabulary cannot spell are left out.
+  /// - Parameters:
+  ///   - edit: The update.
+  ///   - heldBack: Templates of the relation that the edit does not see.
+  public init(
+    updating edit: FactEdit, heldBack: [Template] = [], in catalogue: RelationCatalogue, model: MaskedLanguageModel,
+    seed: UInt64
+  ) throws {
+    try self.init(updating: [edit], heldBack: heldBack, in: catalogue, model: model, seed: seed)
+  }
+
+  /// For an update of several facts: of the same numbers of facts, none of them edited, 5 for each edited relation.
+  public init(
+    updating edits: [FactEdit], heldBack: [Template], in catalogue: RelationCatalogue, model: MaskedLanguageModel,
+    seed: UInt64
+  ) throws {
     var generator = SeededGenerator(seed: seed)
-    let own = try catalogue.relation(named: fact.relation)
-    let others = Self.usable(own, model).filter { $0.subject != fact.subject }
-    intra = others.shuffled(using: &generator).prefix(Self.sampleSize).flatMap { Self.questions(own, $0) }
-    var pool: [(Relation, Fact)] = []
-    for name in catalogue.names where name != own.name {
-      let relation = try catalogue.relation(named: name)
-      pool += Self.usable(relation, model).map { (relation, $0) }
+    let names = Set(edits.map(\.fact.relation))
+    let subjects = Set(edits.map(\.fact.subject))
+    var asked: [(Relation, Fact)] = []
+    var inverse: [Question] = []
+    for name in catalogue.names where names.contains(name) {
+      let own = try catalogue.relation(named: name)
+      asked += own.facts.filter { !subjects.contains($0.subject) }.sample(Self.sampleSize, using: &generator) {
+        model.canAnswer($0)
+      }.map { (own, $0) }
+      if let other = try own.inverse(in: catalogue) {
+        for edit in edits where edit.fact.relation == name {
+          inverse += other.templates.map {
+            Question(prompt: $0.prompt(subject: edit.newAnswer), answer: edit.fact.subject)
+          }
+        }
+      }
     }
-    inter = pool.shuffled(using: &generator).prefix(Self.sampleSize).flatMap { Self.questions($0.0, $0.1) }
+    var pool: [(Relation, Fact)] = []
+    for name in catalogue.names where !names.contains(name) {
+      let relation = try catalogue.relation(named: name)
+      pool += relation.facts.map { (relation, $0) }
+    }
+    let others = pool.sample(Self.sampleSize, using: &generator) { model.canAnswer($0.1) }
+    intra = asked.flatMap { Self.questions($0.0, $0.1) }
+    inter = others.flatMap { Self.questions($0.0, $0.1) }
+    facts = Set((asked + others).map(\.1))
+    self.heldBack = edits.count == 1 ? heldBack.map { $0.prompt(subject: edits[0].fact.subject) } : []
+    interRelations = []
+    self.inverse = inverse.filter { (try? model.pieces(of: $0.answer)) != nil }
   }
 
   /// For an erasure: every fact given of the relation, and 5 random facts of each other relation.
@@ -35,19 +85,37 @@ public struct EvaluationQuestions: Sendable {
     var generator = SeededGenerator(seed: seed)
     intra = facts.flatMap { Self.questions(relation, $0) }
     var inter: [Question] = []
+    var ranges: [(name: String, range: Range<Int>)] = []
+    var asked = Set(facts)
     for name in catalogue.names where name != relation.name {
       let other = try catalogue.relation(named: name)
-      let facts = Self.usable(other, model).shuffled(using: &generator).prefix(Self.sampleSize)
-      inter += facts.flatMap { Self.questions(other, $0) }
+      let sample = other.facts.sample(Self.sampleSize, using: &generator) { model.canAnswer($0) }
+      asked.formUnion(sample)
+      let start = inter.count
+      inter += sample.flatMap { Self.questions(other, $0) }
+      if inter.count > start { ranges.append((name, start..<inter.count)) }
     }
     self.inter = inter
+    interRelations = ranges
+    self.facts = asked
+    (heldBack, inverse) = ([], [])
   }
 
   private static func questions(_ relation: Relation, _ fact: Fact) -> [Question] {
     relation.prompts(for: fact).map { Question(prompt: $0, answer: fact.answer) }
   }
+}
 
-  private static func usable(_ relation: Relation, _ model: MaskedLanguageModel) -> [Fact] {
-    relation.facts.filter { (try? model.answer($0.answer)) != nil }
+extension Array {
+  /// Up to `count` random elements for which `isUsable` holds, which is asked of no more elements than it takes.
+  fileprivate func sample(
+    _ count: Int, using generator: inout SeededGenerator, _ isUsable: (Element) -> Bool
+  ) -> [Element] {
+    var result: [Element] = []
+    for element in shuffled(using: &generator) {
+      if result.count == count { break }
+      if isUsable(element) { result.append(element) }
+    }
+    return result
   }
 }

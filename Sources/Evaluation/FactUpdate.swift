@@ -16,86 +16,141 @@ public struct FactUpdate: Sendable {
   public let ownPrompts: [Template]
   /// How the slots are computed.
   public let method: UpdateMethod
+  /// The last templates of the relation, which the edit does not see and is judged on.
+  public let heldBack: [Template]
 
-  /// What an update did.
-  public struct Outcome: Sendable {
-    /// The record, as written.
-    public let record: EditRecord
+  /// What an update would do, before anything is written.
+  public struct Plan: Sendable {
+    /// The record but for the checkpoint that is yet to be written.
+    public internal(set) var record: EditRecord
     /// The figures.
     public let evaluation: UpdateEvaluation
     /// The arg-max on the edited prompt before the edit, where it was not the fact's answer.
     public let unexpectedAnswer: String?
+    let slots: [ValueSlot]
+
+    /// What of `limits` the update misses, in words; nil when it holds.
+    public func shortfall(_ limits: EditLimits) -> String? {
+      limits.shortfall(
+        success: evaluation.paraphraseSuccessRate, intraKept: evaluation.intraKept, interKept: evaluation.interKept)
+    }
   }
 
   /// An update of `fact` to `newAnswer`.
+  ///
+  /// - Parameter heldBack: How many of the relation's last templates are held back; one is left to the edit at least.
   public init(
-    request: EditRequest, fact: Fact, newAnswer: String, ownPrompts: [Template], method: UpdateMethod
+    request: EditRequest, fact: Fact, newAnswer: String, ownPrompts: [Template], method: UpdateMethod,
+    heldBack: Int = 0
   ) {
     self.request = request
     self.fact = fact
     self.newAnswer = newAnswer
     self.ownPrompts = ownPrompts
     self.method = method
+    self.heldBack = request.relation.lastTemplates(heldBack)
   }
 
-  /// The prompts of the fact: the user's own, then one per template.
+  /// The edit's prompts: the user's own, then one per template that is not held back.
   public var prompts: [String] {
-    ownPrompts.map { $0.prompt(subject: fact.subject) } + request.relation.prompts(for: fact)
+    (ownPrompts + request.relation.templates.dropLast(heldBack.count)).map { $0.prompt(subject: fact.subject) }
   }
 
-  /// Locates, edits, writes, judges and records.
+  /// Locates, edits in memory and judges.
   ///
-  /// - Throws: before anything is written, for an answer that is not one word piece or that the model gives already,
-  ///   for an output that may not be written and where no neuron is found.
-  public func carryOut(progress: (Int) -> Void = { _ in }) throws -> Outcome {
+  /// - Throws: for an answer that the vocabulary cannot spell or that the model gives already, for an output that may
+  ///   not be written and where no neuron is found.
+  public func plan(progress: (Int) -> Void = { _ in }) throws -> Plan {
     let model = request.model
     guard newAnswer != fact.answer else { throw EditError.sameAnswer(newAnswer) }
-    let (old, new) = (try model.answer(fact.answer), try model.answer(newAnswer))
-    try request.model.checkpoint.checkOutput(request.output, overwrite: request.overwrite)
-    let prompts = prompts
-    let encoded = try prompts.map { try model.encode($0) }
-    let said = model.bert.predict(encoded, threads: request.threads) { $1.best }
-    guard !said.allSatisfy({ $0 == new }) else { throw EditError.alreadySays(newAnswer, prompts: prompts.count) }
+    try request.checkOutput()
+    let edit = FactEdit(fact: fact, newAnswer: newAnswer, prompts: prompts)
+    let targets = try prompts.map { try model.factors($0, answer: newAnswer, order: request.order) }
+    let said = model.outcomes(targets, threads: request.threads)
+    guard !said.allSatisfy(\.isBest) else { throw EditError.alreadySays(newAnswer, prompts: prompts.count) }
     var generator = SeededGenerator(seed: request.seed)
     let edited = ownPrompts.isEmpty ? Int.random(in: 0..<prompts.count, using: &generator) : 0
-    let located = try request.locate([(fact, prompts)], progress: progress)
-    guard let own = located.facts.first(where: { $0.subject == fact.subject && $0.answer == fact.answer }) else {
-      throw LocationError.missingFact(subject: fact.subject, answer: fact.answer, relation: fact.relation)
-    }
-    let neurons = located.unsharedNeurons(of: own)
-    guard !neurons.isEmpty else { throw EditError.noNeurons(relation: fact.relation, subject: fact.subject) }
+    let olds = try model.factors(prompts[edited], answer: fact.answer, order: request.order)
     let questions = try EvaluationQuestions(
-      updating: fact, in: request.catalogue, model: model, seed: request.seed)
-    let editing = try method.bound(
-      to: fact, newAnswer: newAnswer, prompts: prompts, in: model, catalogue: request.catalogue, questions: questions,
-      seed: request.seed, threads: request.threads)
+      updating: edit, heldBack: heldBack, in: request.catalogue, model: model, seed: request.seed)
+    let editing: any EditingMethod
+    let located: LocatedRelation
+    let neurons: [Neuron]
+    switch method {
+    case .paper:
+      editing = try method.bound(
+        to: [edit], in: model, catalogue: request.catalogue, questions: questions, heldBack: heldBack,
+        order: request.order, seed: request.seed, threads: request.threads)
+      located = try request.locate([(fact, prompts)], progress: progress)
+      neurons = located.unsharedNeurons(of: try located.fact(fact))
+    case .optimized(let optimization):
+      let update = try UpdateMethod.optimized(
+        optimization, [edit], in: model, catalogue: request.catalogue, questions: questions, heldBack: heldBack,
+        order: request.order, seed: request.seed, threads: request.threads)
+      let selection = NeuronSelection(request, optimization, neighbours: update.neighbours)
+      let chosen = try selection.choose(
+        for: [edit], of: fact.relation, targets: update.targets, progress: progress)
+      (editing, located, neurons) = (update, chosen.located, chosen.neurons[0])
+    }
+    guard !neurons.isEmpty else { throw EditError.noNeurons(relation: fact.relation, subject: fact.subject) }
     let slots = try editing.valueSlots(of: neurons, in: model)
+    let after = model.replacing(slots)
     let evaluation = try UpdateEvaluation(
-      before: model, after: model.replacing(slots), editedPrompt: prompts[edited], prompts: prompts, old: fact.answer,
-      new: newAnswer, intra: questions.intra, inter: questions.inter, threads: request.threads)
-    let (source, result) = try request.write(slots)
+      before: model, after: after, edit: edit, editedPrompt: prompts[edited], questions: questions,
+      change: ChangeSize(of: neurons, from: model, to: after), order: request.order, threads: request.threads)
     let record = EditRecord(
-      tool: request.tool, kind: .update, source: source, result: result, relations: request.relationsPath,
-      relation: fact.relation, fact: fact, newAnswer: newAnswer,
-      method: method.recorded,
+      tool: request.tool, kind: .update, source: try request.source(), result: nil, relations: request.relationsPath,
+      relation: fact.relation, fact: fact, newAnswer: newAnswer, method: method.recorded,
       location: EditRecord.Location(located), neurons: neurons, factIndices: nil, prompts: prompts,
-      editedPrompt: prompts[edited], seed: request.seed,
-      before: [
-        "oldProbability": evaluation.edited.oldProbabilityBefore,
-        "newProbability": evaluation.edited.newProbabilityBefore, "newRank": Double(evaluation.edited.newRankBefore),
-        "intraPerplexity": evaluation.intraPerplexityBefore, "interPerplexity": evaluation.interPerplexityBefore,
-      ],
-      after: [
-        "oldProbability": evaluation.edited.oldProbabilityAfter,
-        "newProbability": evaluation.edited.newProbabilityAfter, "newRank": Double(evaluation.edited.newRankAfter),
-        "intraPerplexity": evaluation.intraPerplexityAfter, "interPerplexity": evaluation.interPerplexityAfter,
-        "changeRate": evaluation.changeRate, "successRate": evaluation.successRate,
-        "paraphraseChangeRate": evaluation.paraphraseChangeRate,
-        "paraphraseSuccessRate": evaluation.paraphraseSuccessRate,
-      ])
-    try request.write(record)
-    return Outcome(
-      record: record, evaluation: evaluation,
-      unexpectedAnswer: said[edited] == old ? nil : model.piece(said[edited]))
+      editedPrompt: prompts[edited], heldBack: heldBack.isEmpty ? nil : heldBack.map(\.pattern),
+      order: request.order == .leftToRight ? nil : request.order, seed: request.seed,
+      before: evaluation.recordedBefore, after: evaluation.recordedAfter)
+    let answered = model.outcomes([olds], threads: request.threads)[0].isBest
+    return Plan(
+      record: record, evaluation: evaluation, unexpectedAnswer: answered ? nil : evaluation.edited.bestBefore,
+      slots: slots)
+  }
+
+  /// Writes a plan's checkpoint and record, and returns the record.
+  public func write(_ plan: Plan) throws -> EditRecord { try request.write(plan.slots, plan.record) }
+
+  /// Plans and writes, whatever the figures; returns the plan with the record as written.
+  public func carryOut(progress: (Int) -> Void = { _ in }) throws -> Plan {
+    var plan = try plan(progress: progress)
+    plan.record = try write(plan)
+    return plan
+  }
+}
+
+extension Relation {
+  /// The last templates, at most all but one.
+  func lastTemplates(_ count: Int) -> [Template] {
+    Array(templates.suffix(max(0, min(count, templates.count - 1))))
+  }
+}
+
+extension UpdateEvaluation {
+  /// The figures that a record keeps, on the source.
+  var recordedBefore: [String: Double] {
+    [
+      "oldProbability": edited.oldProbabilityBefore, "newProbability": edited.newProbabilityBefore,
+      "newRank": Double(edited.newRankBefore), "intraPerplexity": intraPerplexityBefore,
+      "interPerplexity": interPerplexityBefore,
+    ]
+  }
+
+  /// The same on the result, with the rates that compare the two.
+  var recordedAfter: [String: Double] {
+    var figures: [String: Double] = [
+      "oldProbability": edited.oldProbabilityAfter, "newProbability": edited.newProbabilityAfter,
+      "newRank": Double(edited.newRankAfter), "intraPerplexity": intraPerplexityAfter,
+      "interPerplexity": interPerplexityAfter, "changeRate": changeRate, "successRate": successRate,
+      "paraphraseChangeRate": paraphraseChangeRate, "paraphraseSuccessRate": paraphraseSuccessRate,
+      "intraKept": intraKept, "interKept": interKept, "intraDivergence": intraDivergence,
+      "interDivergence": interDivergence, "slots": Double(slots), "changeNorm": changeNorm,
+    ]
+    figures["heldBackSuccessRate"] = heldBackSuccessRate
+    figures["portability"] = portability
+    return figures
   }
 }

@@ -18,27 +18,26 @@ public struct Question: Sendable, Hashable {
 
 /// How well a model answers questions.
 public struct AnswerFigures: Sendable, Hashable {
-  /// exp of the mean of −ln P(answer).
+  /// exp of the mean of −ln P(answer), P of an answer of several word pieces their product.
   public let perplexity: Double
   /// Share of questions whose arg-max is the answer.
   public let accuracy: Double
-  /// The arg-max of each question, a word-piece id.
-  public let best: [Int]
+  /// The arg-max of each question's word pieces, each a word-piece id.
+  public let best: [[Int]]
 }
 
 extension MaskedLanguageModel {
   /// Perplexity and accuracy over questions.
   ///
   /// - Throws: `PromptError` or `ModelError` for a prompt or answer that the model cannot take.
-  public func answerFigures(_ questions: [Question], threads: ThreadCount = .allCores) throws -> AnswerFigures {
-    let prompts = try questions.map { try encode($0.prompt) }
-    let answers = try questions.map { try answer($0.answer) }
-    let rows = bert.predict(prompts, threads: threads) { index, prediction in
-      (Double(prediction.logProbabilities[answers[index]]), prediction.best)
-    }
-    let count = Double(max(1, rows.count))
+  public func answerFigures(
+    _ questions: [Question], order: AnswerOrder = .leftToRight, threads: ThreadCount = .allCores
+  ) throws -> AnswerFigures {
+    let factors = try questions.map { try self.factors($0.prompt, answer: $0.answer, order: order) }
+    let outcomes = outcomes(factors, threads: threads)
+    let count = Double(max(1, outcomes.count))
     return AnswerFigures(
-      perplexity: exp(-rows.reduce(0) { $0 + $1.0 } / count),
-      accuracy: Double(zip(rows, answers).count { $0.1 == $1 }) / count, best: rows.map(\.1))
+      perplexity: exp(-outcomes.reduce(0) { $0 + $1.logProbability } / count),
+      accuracy: Double(outcomes.count(where: \.isBest)) / count, best: outcomes.map(\.best))
   }
 }

@@ -1,16 +1,20 @@
 import Checkpoint
 import Neurons
 
-/// As many uniformly random neurons as an edit took: the control that shows what the choice of neurons is worth.
+/// As many uniformly random neurons, of some layers or of all, as an edit took: the control that shows what the choice
+/// of neurons is worth.
 public func randomNeurons(
-  _ count: Int, in configuration: BERTConfiguration, using generator: inout SeededGenerator
+  _ count: Int, in configuration: BERTConfiguration, layers: Range<Int>? = nil, using generator: inout SeededGenerator
 ) -> [Neuron] {
-  let total = configuration.layerCount * configuration.intermediateSize
+  let layers = layers ?? 0..<configuration.layerCount
+  let total = layers.count * configuration.intermediateSize
   var chosen: Set<Neuron> = []
   while chosen.count < min(count, total) {
     let position = Int.random(in: 0..<total, using: &generator)
     chosen.insert(
-      Neuron(layer: position / configuration.intermediateSize, index: position % configuration.intermediateSize))
+      Neuron(
+        layer: layers.lowerBound + position / configuration.intermediateSize,
+        index: position % configuration.intermediateSize))
   }
   return chosen.sorted()
 }

@@ -14,14 +14,20 @@ public struct RecordEvaluation: Sendable, Encodable {
   public let record: EditRecord
   /// Whether the written checkpoint was judged; otherwise the edit was made again in memory.
   public let usedWrittenCheckpoint: Bool
-  /// Figures of an update.
-  public let update: UpdateEvaluation?
-  /// Figures of the same update made on as many random neurons.
-  public let updateControl: UpdateEvaluation?
+  /// An edit's figures, and those of the same edit made on as many random neurons.
+  public struct Pair<Evaluation: Sendable>: Sendable {
+    /// The edit.
+    public let edit: Evaluation
+    /// The control; nil for facts edited one after another.
+    public let control: Evaluation?
+  }
+
+  /// Figures of an update of one fact.
+  public let update: Pair<UpdateEvaluation>?
+  /// Figures of an update of several facts.
+  public let batch: Pair<BatchEvaluation>?
   /// Figures of an erasure.
-  public let erasure: ErasureEvaluation?
-  /// Figures of the same erasure made on as many random neurons.
-  public let erasureControl: ErasureEvaluation?
+  public let erasure: Pair<ErasureEvaluation>?
 
   /// Judges an edit again.
   ///
@@ -30,59 +36,92 @@ public struct RecordEvaluation: Sendable, Encodable {
   ///   - source: The source model; its fingerprint must be the record's.
   ///   - result: The written checkpoint, whose fingerprint must be the record's; nil to make the edit again in memory.
   ///   - catalogue: The relations.
+  /// - Throws: ``EditError`` for a record that does not fit; facts edited one after another need their result.
   public init(
     _ record: EditRecord, source: MaskedLanguageModel, result: MaskedLanguageModel?, catalogue: RelationCatalogue,
     threads: ThreadCount = .allCores
   ) throws {
     try Self.requireFingerprint(record.source, source)
-    if let result { try Self.requireFingerprint(record.result, result) }
+    if let result, let expected = record.result { try Self.requireFingerprint(expected, result) }
     self.record = record
     usedWrittenCheckpoint = result != nil
+    let order = record.order ?? .leftToRight
+    let heldBack = try (record.heldBack ?? []).map { try Template($0) }
+    var update: Pair<UpdateEvaluation>?
+    var batch: Pair<BatchEvaluation>?
+    var erasure: Pair<ErasureEvaluation>?
+    /// The edited model, made again where no result is at hand, and the same edit on as many random neurons.
+    func judge<Evaluation>(
+      _ method: any EditingMethod, layers: Range<Int>,
+      _ evaluate: (MaskedLanguageModel, ChangeSize) throws -> Evaluation
+    ) throws -> Pair<Evaluation> {
+      var generator = SeededGenerator(seed: record.seed &+ 1)
+      let random = randomNeurons(
+        record.neurons.count, in: source.bert.configuration, layers: layers, using: &generator)
+      func evaluation(_ model: MaskedLanguageModel, _ neurons: [Neuron]) throws -> Evaluation {
+        try evaluate(model, ChangeSize(of: neurons, from: source, to: model))
+      }
+      if result == nil, record.method.isSequential == true { throw EditError.incompleteRecord(field: "checkpoint") }
+      let edited = try result ?? source.replacing(method.valueSlots(of: record.neurons, in: source))
+      return Pair(
+        edit: try evaluation(edited, record.neurons),
+        control: record.method.isSequential == true
+          ? nil : try evaluation(source.replacing(method.valueSlots(of: random, in: source)), random))
+    }
     switch record.kind {
     case .update:
-      guard let fact = record.fact else { throw EditError.incompleteRecord(field: "fact") }
-      guard let new = record.newAnswer else { throw EditError.incompleteRecord(field: "newAnswer") }
-      guard let prompt = record.editedPrompt else { throw EditError.incompleteRecord(field: "editedPrompt") }
-      let questions = try EvaluationQuestions(updating: fact, in: catalogue, model: source, seed: record.seed)
-      let method = try UpdateMethod(record.method).bound(
-        to: fact, newAnswer: new, prompts: record.prompts, in: source, catalogue: catalogue, questions: questions,
-        seed: record.seed, threads: threads)
-      func judge(_ model: MaskedLanguageModel) throws -> UpdateEvaluation {
-        try UpdateEvaluation(
-          before: source, after: model, editedPrompt: prompt, prompts: record.prompts, old: fact.answer, new: new,
-          intra: questions.intra, inter: questions.inter, threads: threads)
+      let method = try UpdateMethod(record.method)
+      let layers = method.controlLayers(source.bert.configuration.layerCount)
+      let edits: [FactEdit]
+      if let several = record.edits {
+        edits = several
+      } else {
+        guard let fact = record.fact else { throw EditError.incompleteRecord(field: "fact") }
+        guard let new = record.newAnswer else { throw EditError.incompleteRecord(field: "newAnswer") }
+        edits = [FactEdit(fact: fact, newAnswer: new, prompts: record.prompts)]
       }
-      let models = try Self.models(record, source, result, method)
-      (update, updateControl) = (try judge(models.edited), try judge(models.control))
-      (erasure, erasureControl) = (nil, nil)
+      let questions = try EvaluationQuestions(
+        updating: edits, heldBack: heldBack, in: catalogue, model: source, seed: record.seed)
+      let editing = try method.bound(
+        to: edits, in: source, catalogue: catalogue, questions: questions, heldBack: heldBack, order: order,
+        seed: record.seed, threads: threads)
+      if record.edits != nil {
+        let held = try edits.map { edit in
+          try catalogue.relation(named: edit.fact.relation).templates.filter(heldBack.contains).map {
+            $0.prompt(subject: edit.fact.subject)
+          }
+        }
+        batch = try judge(editing, layers: layers) {
+          try BatchEvaluation(
+            before: source, after: $0, edits: edits, heldBack: held, questions: questions, change: $1, order: order,
+            threads: threads)
+        }
+      } else {
+        guard let prompt = record.editedPrompt else { throw EditError.incompleteRecord(field: "editedPrompt") }
+        update = try judge(editing, layers: layers) {
+          try UpdateEvaluation(
+            before: source, after: $0, edit: edits[0], editedPrompt: prompt, questions: questions, change: $1,
+            order: order, threads: threads)
+        }
+      }
     case .erase:
-      guard let fill = record.method.fill else { throw EditError.incompleteRecord(field: "fill") }
+      let method = try ErasureMethod(record.method)
       let relation = try catalogue.relation(named: record.relation)
       guard let indices = record.factIndices, indices.allSatisfy(relation.facts.indices.contains) else {
         throw EditError.incompleteRecord(field: "factIndices that fit the relation")
       }
+      let facts = indices.map { relation.facts[$0] }
       let questions = try EvaluationQuestions(
-        erasing: relation, facts: indices.map { relation.facts[$0] }, in: catalogue, model: source, seed: record.seed)
-      func judge(_ model: MaskedLanguageModel) throws -> ErasureEvaluation {
+        erasing: relation, facts: facts, in: catalogue, model: source, seed: record.seed)
+      let editing = try method.bound(
+        to: relation, facts: facts, in: source, catalogue: catalogue, questions: questions, order: order,
+        seed: record.seed, threads: threads)
+      erasure = try judge(editing, layers: method.controlLayers(source.bert.configuration.layerCount)) {
         try ErasureEvaluation(
-          before: source, after: model, intra: questions.intra, inter: questions.inter, threads: threads)
+          before: source, after: $0, questions: questions, change: $1, order: order, threads: threads)
       }
-      let models = try Self.models(record, source, result, PaperErasure(fill: fill))
-      (erasure, erasureControl) = (try judge(models.edited), try judge(models.control))
-      (update, updateControl) = (nil, nil)
     }
-  }
-
-  /// The edited model, made again where no result is at hand, and the same edit on as many random neurons.
-  private static func models(
-    _ record: EditRecord, _ source: MaskedLanguageModel, _ result: MaskedLanguageModel?, _ method: any EditingMethod
-  ) throws -> (edited: MaskedLanguageModel, control: MaskedLanguageModel) {
-    var generator = SeededGenerator(seed: record.seed &+ 1)
-    let random = randomNeurons(record.neurons.count, in: source.bert.configuration, using: &generator)
-    return (
-      try result ?? source.replacing(method.valueSlots(of: record.neurons, in: source)),
-      source.replacing(try method.valueSlots(of: random, in: source))
-    )
+    (self.update, self.batch, self.erasure) = (update, batch, erasure)
   }
 
   private static func requireFingerprint(_ expected: EditRecord.Source, _ model: MaskedLanguageModel) throws {
@@ -99,8 +138,9 @@ public struct RecordEvaluation: Sendable, Encodable {
 
   /// The figures at the top level, the control's under `control`.
   public func encode(to encoder: any Encoder) throws {
-    try update?.encode(to: encoder)
-    try erasure?.encode(to: encoder)
+    try update?.edit.encode(to: encoder)
+    try batch?.edit.encode(to: encoder)
+    try erasure?.edit.encode(to: encoder)
     var container = encoder.container(keyedBy: CodingKeys.self)
     try container.encode(schema, forKey: .schema)
     try container.encode(record.kind, forKey: .kind)
@@ -111,7 +151,8 @@ public struct RecordEvaluation: Sendable, Encodable {
     try container.encode(record.neurons, forKey: .neurons)
     try container.encode(record.seed, forKey: .seed)
     try container.encode(usedWrittenCheckpoint, forKey: .usedWrittenCheckpoint)
-    try container.encodeIfPresent(updateControl, forKey: .control)
-    if let erasureControl { try container.encode(erasureControl, forKey: .control) }
+    try container.encodeIfPresent(update?.control, forKey: .control)
+    if let control = batch?.control { try container.encode(control, forKey: .control) }
+    if let control = erasure?.control { try container.encode(control, forKey: .control) }
   }
 }

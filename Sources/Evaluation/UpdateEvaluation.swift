@@ -1,32 +1,37 @@
 import BERT
-import Checkpoint
-import Foundation
+import Editing
 import Kernels
-import Relations
 
 /// What the model says to one prompt of an updated fact.
-public struct PromptOutcome: Sendable, Hashable, Codable {
+public struct PromptOutcome: Sendable, Hashable, Encodable {
   /// The prompt.
   public let prompt: String
   /// P(old answer) before and after.
   public let oldProbabilityBefore, oldProbabilityAfter: Double
   /// P(new answer) before and after.
   public let newProbabilityBefore, newProbabilityAfter: Double
-  /// Rank of the new answer before and after, 1 the best.
+  /// Rank of the new answer before and after, 1 the best; of several word pieces, the worst.
   public let newRankBefore, newRankAfter: Int
-  /// The arg-max before and after.
+  /// The arg-max before, of as many word pieces as the old answer has, and after, of as many as the new one has.
   public let bestBefore, bestAfter: String
+  /// Whether the old and the new answer come first after the edit.
+  let oldWins, newWins: Bool
+
+  private enum CodingKeys: String, CodingKey {
+    case prompt, oldProbabilityBefore, oldProbabilityAfter, newProbabilityBefore, newProbabilityAfter, newRankBefore
+    case newRankAfter, bestBefore, bestAfter
+  }
 }
 
 /// What an update of one fact did (Dai et al 2022, table 6).
-public struct UpdateEvaluation: Sendable, Hashable, Codable {
+public struct UpdateEvaluation: Sendable, Hashable, Encodable {
   /// 1 when the edited prompt's arg-max is no longer the old answer, else 0.
   public let changeRate: Double
   /// 1 when the edited prompt's arg-max is the new answer, else 0.
   public let successRate: Double
-  /// Share of all the fact's prompts whose arg-max is no longer the old answer.
+  /// Share of the edit's prompts whose arg-max is no longer the old answer.
   public let paraphraseChangeRate: Double
-  /// Share of all the fact's prompts whose arg-max is the new answer.
+  /// Share of the edit's prompts whose arg-max is the new answer.
   public let paraphraseSuccessRate: Double
   /// Perplexity over the prompts of other facts of the relation.
   public let intraPerplexityBefore, intraPerplexityAfter: Double
@@ -36,10 +41,23 @@ public struct UpdateEvaluation: Sendable, Hashable, Codable {
   public let intraKept: Double
   /// Share of the prompts of facts of other relations whose arg-max stayed what it was.
   public let interKept: Double
+  /// Mean KL divergence, in nats, of what is said now from what was said before, on those prompts.
+  public let intraDivergence, interDivergence: Double
+  /// Generalization: share of the held-back prompts whose arg-max is the new answer; nil when none was held back.
+  public let heldBackSuccessRate: Double?
+  /// Portability: share of the inverse relation's prompts about the new answer whose arg-max is the subject; nil
+  /// without an inverse relation.
+  public let portability: Double?
+  /// Value slots that changed.
+  public let slots: Int
+  /// ‖Δ‖, the norm of all changes together.
+  public let changeNorm: Double
   /// The edited prompt.
   public let edited: PromptOutcome
-  /// All prompts of the fact.
+  /// All prompts of the edit.
   public let paraphrases: [PromptOutcome]
+  /// The held-back prompts, which the edit has not seen.
+  public let heldBack: [PromptOutcome]
 
   /// After less before.
   public var intraPerplexityChange: Double { intraPerplexityAfter - intraPerplexityBefore }
@@ -49,49 +67,56 @@ public struct UpdateEvaluation: Sendable, Hashable, Codable {
   /// Compares two models on the prompts of a fact whose answer went from `old` to `new`.
   ///
   /// - Parameters:
+  ///   - edit: The fact, its new answer and its prompts.
   ///   - editedPrompt: The prompt judged first.
-  ///   - prompts: All prompts of the fact.
-  ///   - intra: Questions on other facts of the relation.
-  ///   - inter: Questions on facts of other relations.
+  ///   - questions: What else is asked.
+  ///   - change: The size of the edit.
   public init(
-    before: MaskedLanguageModel, after: MaskedLanguageModel, editedPrompt: String, prompts: [String], old: String,
-    new: String, intra: [Question], inter: [Question], threads: ThreadCount = .allCores
+    before: MaskedLanguageModel, after: MaskedLanguageModel, edit: FactEdit, editedPrompt: String,
+    questions: EvaluationQuestions, change: ChangeSize, order: AnswerOrder = .leftToRight,
+    threads: ThreadCount = .allCores
   ) throws {
-    let all = [editedPrompt] + prompts
+    let all = [editedPrompt] + edit.prompts + questions.heldBack
+    let olds = try all.map { try before.factors($0, answer: edit.fact.answer, order: order) }
+    let news = try all.map { try before.factors($0, answer: edit.newAnswer, order: order) }
     let encoded = try all.map { try before.encode($0) }
-    let (oldID, newID) = (try before.answer(old), try before.answer(new))
-    func outcomes(_ model: MaskedLanguageModel) -> [(old: Double, new: Double, rank: Int, best: Int)] {
-      model.bert.predict(encoded, threads: threads) { _, prediction in
-        (
-          prediction.probability(of: oldID), prediction.probability(of: newID), prediction.rank(of: newID),
-          prediction.best
-        )
-      }
+    func outcomes(_ model: MaskedLanguageModel, _ count: Int) -> (
+      old: [AnswerOutcome], new: [AnswerOutcome], said: [String]
+    ) {
+      (
+        model.outcomes(olds, threads: threads), model.outcomes(news, threads: threads),
+        model.decode(encoded, pieces: count, order: order, threads: threads)
+      )
     }
-    let (first, second) = (outcomes(before), outcomes(after))
+    let (first, second) = (outcomes(before, olds[0].count), outcomes(after, news[0].count))
     let rows = all.indices.map { index in
       PromptOutcome(
-        prompt: all[index], oldProbabilityBefore: first[index].old, oldProbabilityAfter: second[index].old,
-        newProbabilityBefore: first[index].new, newProbabilityAfter: second[index].new,
-        newRankBefore: first[index].rank, newRankAfter: second[index].rank,
-        bestBefore: before.piece(first[index].best), bestAfter: before.piece(second[index].best))
+        prompt: all[index], oldProbabilityBefore: first.old[index].probability,
+        oldProbabilityAfter: second.old[index].probability, newProbabilityBefore: first.new[index].probability,
+        newProbabilityAfter: second.new[index].probability, newRankBefore: first.new[index].rank,
+        newRankAfter: second.new[index].rank, bestBefore: first.said[index], bestAfter: second.said[index],
+        oldWins: second.old[index].isBest, newWins: second.new[index].isBest)
     }
     edited = rows[0]
-    paraphrases = Array(rows.dropFirst())
-    changeRate = second[0].best != oldID ? 1 : 0
-    successRate = second[0].best == newID ? 1 : 0
-    let rest = second.dropFirst()
-    let count = Double(max(1, rest.count))
-    paraphraseChangeRate = Double(rest.count { $0.best != oldID }) / count
-    paraphraseSuccessRate = Double(rest.count { $0.best == newID }) / count
-    func compare(_ questions: [Question]) throws -> (before: Double, after: Double, kept: Double) {
-      let (old, new) = (
-        try before.answerFigures(questions, threads: threads), try after.answerFigures(questions, threads: threads)
-      )
-      let kept = zip(old.best, new.best).count { $0 == $1 }
-      return (old.perplexity, new.perplexity, Double(kept) / Double(max(1, questions.count)))
+    paraphrases = Array(rows[1...edit.prompts.count])
+    heldBack = Array(rows[(1 + edit.prompts.count)...])
+    func share(_ rows: [PromptOutcome], _ holds: (PromptOutcome) -> Bool) -> Double {
+      Double(rows.count(where: holds)) / Double(max(1, rows.count))
     }
-    (intraPerplexityBefore, intraPerplexityAfter, intraKept) = try compare(intra)
-    (interPerplexityBefore, interPerplexityAfter, interKept) = try compare(inter)
+    changeRate = edited.oldWins ? 0 : 1
+    successRate = edited.newWins ? 1 : 0
+    paraphraseChangeRate = share(paraphrases) { !$0.oldWins }
+    paraphraseSuccessRate = share(paraphrases) { $0.newWins }
+    heldBackSuccessRate = heldBack.isEmpty ? nil : share(heldBack) { $0.newWins }
+    let intra = try Locality(before: before, after: after, questions.intra, order: order, threads: threads)
+    let inter = try Locality(before: before, after: after, questions.inter, order: order, threads: threads)
+    (intraPerplexityBefore, intraPerplexityAfter) = (intra.perplexityBefore, intra.perplexityAfter)
+    (interPerplexityBefore, interPerplexityAfter) = (inter.perplexityBefore, inter.perplexityAfter)
+    (intraKept, interKept) = (intra.kept, inter.kept)
+    (intraDivergence, interDivergence) = (intra.divergence, inter.divergence)
+    portability =
+      questions.inverse.isEmpty
+      ? nil : try after.answerFigures(questions.inverse, order: order, threads: threads).accuracy
+    (slots, changeNorm) = (change.slots, change.norm)
   }
 }

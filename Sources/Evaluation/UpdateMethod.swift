@@ -1,17 +1,15 @@
 import BERT
 import Editing
 import Kernels
+import Neurons
 import Relations
 
-/// How an update computes its value slots, before it is bound to a model and a fact.
+/// How an update computes its value slots, before it is bound to a model and facts.
 public enum UpdateMethod: Sendable, Hashable {
   /// The paper's rewrite with λ₁ and λ₂.
   case paper(lambda1: Double, lambda2: Double)
   /// Optimised slots.
-  case optimized(OptimizedUpdate.Parameters)
-
-  /// The names by which users choose a method.
-  public static let names = ["paper", "optimized"]
+  case optimized(SlotOptimization)
 
   /// As the record keeps it.
   var recorded: EditRecord.Method {
@@ -36,35 +34,51 @@ public enum UpdateMethod: Sendable, Hashable {
     }
   }
 
-  /// The method for one fact and its new answer.
+  /// The layers from which a control draws its random neurons: all for the paper's method, the edited ones otherwise.
+  func controlLayers(_ layerCount: Int) -> Range<Int> {
+    switch self {
+    case .paper: 0..<layerCount
+    case .optimized(let parameters): parameters.editedLayers(layerCount)
+    }
+  }
+
+  /// The method for these edits.
   ///
   /// - Parameters:
   ///   - questions: What the edit will be judged on; none of it becomes a neighbour.
+  ///   - heldBack: Templates that the edit must not see.
   func bound(
-    to fact: Fact, newAnswer: String, prompts: [String], in model: MaskedLanguageModel, catalogue: RelationCatalogue,
-    questions: EvaluationQuestions, seed: UInt64, threads: ThreadCount
+    to edits: [FactEdit], in model: MaskedLanguageModel, catalogue: RelationCatalogue, questions: EvaluationQuestions,
+    heldBack: [Template], order: AnswerOrder, seed: UInt64, threads: ThreadCount
   ) throws -> any EditingMethod {
-    let new = try model.answer(newAnswer)
     switch self {
     case .paper(let lambda1, let lambda2):
-      return PaperUpdate(old: try model.answer(fact.answer), new: new, lambda1: lambda1, lambda2: lambda2)
+      let edit = edits[0]
+      return PaperUpdate(
+        old: try model.answer(edit.fact.answer), new: try model.answer(edit.newAnswer), lambda1: lambda1,
+        lambda2: lambda2)
     case .optimized(let parameters):
-      var generator = SeededGenerator(seed: seed &+ 2)
-      let judged = Set((questions.intra + questions.inter).map(\.prompt))
-      func draw(_ names: [String], _ count: Int) throws -> [EncodedPrompt] {
-        let pool = try names.flatMap { name in
-          let relation = try catalogue.relation(named: name)
-          return relation.facts.filter { $0.subject != fact.subject }.map { relation.prompts(for: $0) }
-        }.filter { $0.contains { !judged.contains($0) } }
-        return try pool.shuffled(using: &generator).prefix(count).compactMap { prompts in
-          prompts.filter { !judged.contains($0) }.randomElement(using: &generator)
-        }.map { try model.encode($0) }
-      }
-      let same = try draw([fact.relation], parameters.sameRelation)
-      let others = try draw(catalogue.names.filter { $0 != fact.relation }, parameters.otherRelations)
-      return OptimizedUpdate(
-        new: new, prompts: try prompts.map { try model.encode($0) }, neighbours: same + others,
-        parameters: parameters, threads: threads)
+      return try Self.optimized(
+        parameters, edits, in: model, catalogue: catalogue, questions: questions, heldBack: heldBack, order: order,
+        seed: seed, threads: threads)
     }
+  }
+
+  static func optimized(
+    _ parameters: SlotOptimization, _ edits: [FactEdit], in model: MaskedLanguageModel, catalogue: RelationCatalogue,
+    questions: EvaluationQuestions, heldBack: [Template], order: AnswerOrder, seed: UInt64, threads: ThreadCount
+  ) throws -> OptimizedUpdate {
+    var generator = SeededGenerator(seed: seed &+ 2)
+    let neighbours = Neighbours(
+      catalogue: catalogue, excluded: questions.facts, subjects: Set(edits.map(\.fact.subject)),
+      heldBack: Set(heldBack))
+    let names = Set(edits.map(\.fact.relation)).sorted()
+    return OptimizedUpdate(
+      targets: try edits.map { edit in
+        try edit.prompts.flatMap { try model.factors($0, answer: edit.newAnswer, order: order) }
+      },
+      neighbours: try neighbours.draw(
+        of: names, same: parameters.sameRelation, others: parameters.otherRelations, in: model, using: &generator),
+      optimization: parameters, threads: threads)
   }
 }

@@ -59,3 +59,23 @@ public func total(of rows: Slice) -> Double {
   }
   return result
 }
+
+/// Σ a ∘ b over all values of two slices of the same shape, rows added up in double precision.
+public func dot(_ a: Slice, _ b: Slice) -> Double {
+  var result = 0.0
+  WorkMeter.measure(.addition) {
+    precondition(a.rows == b.rows && a.columns == b.columns)
+    for row in 0..<a.rows {
+      let (x, y) = (a.pointer(row), b.pointer(row))
+      var sum = Lanes.zero
+      var column = 0
+      while column < a.columns {
+        let count = min(laneCount, a.columns - column)
+        sum += load(x + column, count) * load(y + column, count)
+        column += laneCount
+      }
+      result += Double(sum.sum())
+    }
+  }
+  return result
+}

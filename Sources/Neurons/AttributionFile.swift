@@ -22,6 +22,6 @@ extension File {
 }
 
 extension MaskedLanguageModel {
-  /// Whether the fact's answer is one word piece of this model.
-  public func canAnswer(_ fact: Fact) -> Bool { (try? answer(fact.answer)) != nil }
+  /// Whether this model's vocabulary can spell the fact's answer.
+  public func canAnswer(_ fact: Fact) -> Bool { (try? pieces(of: fact.answer)) != nil }
 }

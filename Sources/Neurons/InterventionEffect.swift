@@ -20,24 +20,29 @@ extension MaskedLanguageModel {
   public func interventionEffect(
     _ facts: [(fact: Fact, prompts: [String], neurons: [Neuron])], threads: ThreadCount = .allCores
   ) throws -> InterventionEffect {
-    var prompts: [EncodedPrompt] = []
-    var answers: [Int] = []
+    var factors: [AttributionTarget] = []
+    var owners: [Int] = []
     var neurons: [[Neuron]] = []
     for entry in facts {
-      let answer = try answer(entry.fact.answer)
       for prompt in entry.prompts {
-        prompts.append(try encode(prompt))
-        answers.append(answer)
+        let own = try self.factors(prompt, answer: entry.fact.answer)
+        owners += own.map { _ in neurons.count }
+        factors += own
         neurons.append(entry.neurons)
       }
     }
-    let (encoded, wanted) = (prompts, answers)
+    let (asked, ownerOf, count) = (factors, owners, neurons.count)
     func mean(factor: Float) -> Double {
-      let interventions = neurons.map { $0.map { Intervention(layer: $0.layer, index: $0.index, factor: factor) } }
-      let values = bert.predict(encoded, interventions: interventions, threads: threads) { index, prediction in
-        prediction.probability(of: wanted[index])
+      let interventions = ownerOf.map { owner in
+        neurons[owner].map { Intervention(layer: $0.layer, index: $0.index, factor: factor) }
       }
-      return values.reduce(0, +) / Double(max(1, values.count))
+      let values = bert.predict(asked.map(\.prompt), interventions: interventions, threads: threads) {
+        $1.probability(of: asked[$0].answer)
+      }
+      // P of an answer is the product over its word pieces.
+      var products = Array(repeating: 1.0, count: count)
+      for (owner, value) in zip(ownerOf, values) { products[owner] *= value }
+      return products.reduce(0, +) / Double(max(1, count))
     }
     let before = mean(factor: 1)
     return InterventionEffect(

@@ -42,6 +42,7 @@ extension MaskedLanguageModel {
   ///   - facts: Facts with their prompts, all of one relation, refined together.
   ///   - relation: The relation's name.
   ///   - method: How.
+  ///   - order: How an answer of several word pieces is asked for; its pieces' scores add up.
   ///   - threads: Threads to use.
   ///   - memory: Bytes that may be used beside the weights.
   ///   - scores: Sees the scores of each fact's prompts, in the order of facts.
@@ -49,7 +50,7 @@ extension MaskedLanguageModel {
   /// - Throws: `PromptError` or `ModelError` for a prompt or answer that the model cannot take, and what `scores` throws.
   public func locate(
     _ facts: [(fact: Fact, prompts: [String])], relation: String, method: LocatingMethod,
-    threads: ThreadCount = .allCores, memory: Int = 1 << 30,
+    order: AnswerOrder = .leftToRight, threads: ThreadCount = .allCores, memory: Int = 1 << 30,
     scores observe: (Int, [AttributionScores]) throws -> Void = { _, _ in }, progress: (Int) -> Void = { _ in }
   ) throws -> LocatedRelation {
     var coarse: [[Set<Neuron>]] = []
@@ -59,10 +60,12 @@ extension MaskedLanguageModel {
       // As many facts at a time as keep all threads busy, so that progress can be told and scores need not pile up.
       var end = start
       var targets: [AttributionTarget] = []
+      var pieces: [Int] = []
       while end < facts.count, targets.count < 32 || end == start {
-        let answer = try answer(facts[end].fact.answer)
         for prompt in facts[end].prompts {
-          targets.append(AttributionTarget(prompt: try encode(prompt), answer: answer))
+          let factors = try factors(prompt, answer: facts[end].fact.answer, order: order)
+          targets += factors
+          pieces.append(factors.count)
         }
         end += 1
       }
@@ -70,6 +73,11 @@ extension MaskedLanguageModel {
       switch method {
       case .attribution(let rule): scores = bert.attributions(targets, rule: rule, threads: threads, memory: memory)
       case .baseline: scores = bert.baselineScores(targets.map(\.prompt), threads: threads)
+      }
+      var rest = scores[...]
+      scores = pieces.map { count in
+        defer { rest = rest.dropFirst(count) }
+        return AttributionScores(sumOf: Array(rest.prefix(count)))
       }
       for index in start..<end {
         let own = Array(scores.prefix(facts[index].prompts.count))

@@ -14,15 +14,19 @@ struct EraseCommand: ParsableCommand {
   @Option(help: "The relation, by name (P36) or label (capital).")
   var relation: String
 
-  @Option(help: "How many neurons to take, those in most refined sets.")
+  @Option(help: "optimized, which moves value slots until the answers are forgotten, or paper, which empties them.")
+  var method = MethodName.optimized
+
+  @Option(help: "For paper: how many neurons to take, those in most refined sets.")
   var top = 20
 
-  @Option(help: "What their value slots become: zero, or unk, the embedding of [UNK].")
+  @Option(help: "For paper: what their value slots become: zero, or unk, the embedding of [UNK].")
   var fill = PaperErasure.Fill.zero
 
   @Option(help: "A subject to locate by; may be repeated. Default: all of the relation.")
   var subject: [String] = []
 
+  @OptionGroup var optimization: OptimizationOptions
   @OptionGroup var edit: EditOutputOptions
   @OptionGroup var options: LocateOptions
   @OptionGroup var model: ModelOptions
@@ -43,23 +47,30 @@ struct EraseCommand: ParsableCommand {
     let facts = chosen.filter { opened.canAnswer($0) }
     if facts.count < chosen.count, !printing.quiet {
       Console.note(
-        "\(chosen.count - facts.count) facts are left out: their answers are not one word piece of this model.")
+        "\(chosen.count - facts.count) facts are left out: this model's vocabulary cannot spell their answers.")
     }
     let erasure = RelationErasure(
       request: EditRequest(
         model: opened, modelPath: try model.modelPath(), catalogue: catalogue,
         relationsPath: try model.relationsPath(), relation: relation, located: located, method: options.method,
-        output: URL(filePath: edit.output), overwrite: edit.force, seed: edit.seed, tool: "knedit \(Knedit.version)",
-        threads: model.threadCount, memory: options.memoryBytes), facts: facts, top: top, fill: fill)
+        order: edit.pieces, output: edit.outputDirectory, overwrite: edit.force, seed: edit.seed,
+        tool: "knedit \(Knedit.version)",
+        threads: model.threadCount, memory: options.memoryBytes), facts: facts,
+      method: method == .paper
+        ? .paper(top: top, fill: fill) : .optimized(optimization.optimization(.erasure)))
     let progress = Progress(
-      "Locating (prompts)", total: facts.count * relation.templates.count, quiet: printing.quiet)
-    let outcome = try erasure.carryOut { progress.update($0) }
+      "Locating (prompts)", total: erasure.locating.count * relation.templates.count, quiet: printing.quiet)
+    let plan = try erasure.plan { progress.update($0) }
+    let record = edit.dryRun ? plan.record : try erasure.write(plan)
     if printing.format == .json {
-      return try Console.deliver(String(decoding: outcome.record.json(), as: UTF8.self), to: nil)
+      return try Console.deliver(String(decoding: record.json(), as: UTF8.self), to: nil)
     }
+    let ending =
+      edit.output.map { output in
+        edit.dryRun ? "" : "\n\nWritten to \(output); see edit.json there, or run knedit evaluate \(output)"
+      } ?? ""
     try Console.deliver(
-      "Erased \(relation.name) (\(relation.label))\n" + Report.neurons(outcome.record.neurons) + "\n\n"
-        + Report.erasure(outcome.evaluation)
-        + "\n\nWritten to \(edit.output); see edit.json there, or run knedit evaluate \(edit.output)", to: nil)
+      "Erased \(relation.name) (\(relation.label))\n" + Report.neurons(record.neurons) + "\n\n"
+        + Report.erasure(plan.evaluation) + ending, to: nil)
   }
 }

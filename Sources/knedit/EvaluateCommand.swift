@@ -28,9 +28,11 @@ struct EvaluateCommand: ParsableCommand {
     let catalogue = try RelationCatalogue(
       directory: FileManager.default.fileExists(atPath: relationsPath)
         ? URL(filePath: relationsPath) : URL(filePath: try model.relationsPath()))
-    let written = try [url, url.deletingLastPathComponent(), URL(filePath: record.result.model)].first {
-      FileManager.default.fileExists(atPath: $0.appending(path: record.result.file).path)
-    }.map { try MaskedLanguageModel(opening: $0.appending(path: record.result.file)) }
+    let written = try record.result.flatMap { result in
+      try [url, url.deletingLastPathComponent(), URL(filePath: result.model)].first {
+        FileManager.default.fileExists(atPath: $0.appending(path: result.file).path)
+      }.map { try MaskedLanguageModel(opening: $0.appending(path: result.file)) }
+    }
     let evaluation = try RecordEvaluation(
       record, source: source, result: written, catalogue: catalogue, threads: model.threadCount)
     if written == nil, !printing.quiet {
@@ -43,11 +45,13 @@ struct EvaluateCommand: ParsableCommand {
     if let update = evaluation.update, let fact = record.fact {
       text =
         "\(fact.subject): \(fact.answer) → \(record.newAnswer ?? "") (\(record.relation))\n"
-        + Report.neurons(record.neurons) + "\n\n" + Report.update(update, control: evaluation.updateControl)
+        + Report.neurons(record.neurons) + "\n\n" + Report.update(update.edit, control: update.control)
     } else if let erasure = evaluation.erasure {
       text =
         "Erased \(record.relation)\n" + Report.neurons(record.neurons) + "\n\n"
-        + Report.erasure(erasure, control: evaluation.erasureControl)
+        + Report.erasure(erasure.edit, control: erasure.control)
+    } else if let batch = evaluation.batch {
+      text = Report.batch(batch.edit, control: batch.control)
     }
     try Console.deliver(text, to: result.output)
   }

@@ -42,7 +42,7 @@ struct LocateCommand: ParsableCommand {
     let usable = chosen.map { facts in facts.filter { subject.isEmpty ? opened.canAnswer($0) : true } }
     let left = chosen.joined().count - usable.joined().count
     if left > 0, !printing.quiet {
-      Console.note("\(left) facts are left out: their answers are not one word piece of this model.")
+      Console.note("\(left) facts are left out: this model's vocabulary cannot spell their answers.")
     }
     let file = try attributions.map { try File.create(URL(filePath: $0), replacing: true) }
     let total = zip(relations, usable).reduce(0) { $0 + $1.1.count * $1.0.templates.count }

@@ -12,7 +12,8 @@ enum Report {
 
   static func update(_ e: UpdateEvaluation, control: UpdateEvaluation? = nil) -> String {
     var prompts = Table(["prompt", "said", "says", "P(old)", "", "P(new)", "", "rank"], right: [3, 4, 5, 6, 7])
-    for (mark, row) in [("* ", e.edited)] + e.paraphrases.filter({ $0.prompt != e.edited.prompt }).map({ ("  ", $0) }) {
+    let others = e.paraphrases.filter { $0.prompt != e.edited.prompt }
+    for (mark, row) in [("* ", e.edited)] + others.map({ ("  ", $0) }) + e.heldBack.map({ ("° ", $0) }) {
       prompts.add(
         mark + row.prompt, row.bestBefore, row.bestAfter, Console.percent(row.oldProbabilityBefore),
         "→ " + Console.percent(row.oldProbabilityAfter), Console.percent(row.newProbabilityBefore),
@@ -26,6 +27,10 @@ enum Report {
     add("succeeded, edited prompt (*)") { $0.successRate == 1 ? "yes" : "no" }
     add("changed, all prompts") { Console.percent($0.paraphraseChangeRate) }
     add("succeeded, all prompts") { Console.percent($0.paraphraseSuccessRate) }
+    if e.heldBackSuccessRate != nil {
+      add("succeeded, held back (°)") { $0.heldBackSuccessRate.map(Console.percent) ?? "" }
+    }
+    if e.portability != nil { add("inverse relation follows") { $0.portability.map(Console.percent) ?? "" } }
     add("perplexity, same relation") {
       "\(Console.number($0.intraPerplexityBefore)) → \(Console.number($0.intraPerplexityAfter))"
     }
@@ -34,8 +39,43 @@ enum Report {
     }
     add("first answer kept, same relation") { Console.percent($0.intraKept) }
     add("first answer kept, other relations") { Console.percent($0.interKept) }
+    add("divergence (nats), same relation") { Console.number($0.intraDivergence) }
+    add("divergence (nats), other relations") { Console.number($0.interDivergence) }
+    add("value slots changed, ‖Δ‖") { "\($0.slots), \(Console.number($0.changeNorm))" }
     return prompts.text + "\n\n" + figures.text + "\n\n" + verdict(e)
   }
+
+  static func batch(_ e: BatchEvaluation, control: BatchEvaluation? = nil) -> String {
+    var rows = Table(["relation", "subject", "was", "shall be", "succeeded", "held back"], right: [4, 5])
+    for row in e.edits.prefix(longestList) {
+      rows.add(
+        row.relation, row.subject, row.oldAnswer, row.newAnswer, Console.percent(row.successRate),
+        row.heldBackSuccessRate.map(Console.percent) ?? "–")
+    }
+    let rest = e.edits.count > longestList ? "\n… and \(e.edits.count - longestList) more" : ""
+    var figures = Table(["", "this edit", control == nil ? "" : "random neurons"], right: [1, 2])
+    func add(_ name: String, _ value: (BatchEvaluation) -> String) {
+      figures.add(name, value(e), control.map(value) ?? "")
+    }
+    func pair(_ before: Double, _ after: Double) -> String { "\(Console.number(before)) → \(Console.number(after))" }
+    add("edits that hold on every prompt") { Console.percent($0.holding) }
+    add("succeeded, all prompts") { Console.percent($0.successRate) }
+    if e.heldBackSuccessRate != nil {
+      add("succeeded, held back") { $0.heldBackSuccessRate.map(Console.percent) ?? "" }
+    }
+    if e.portability != nil { add("inverse relation follows") { $0.portability.map(Console.percent) ?? "" } }
+    add("perplexity, same relations") { pair($0.intraPerplexityBefore, $0.intraPerplexityAfter) }
+    add("perplexity, other relations") { pair($0.interPerplexityBefore, $0.interPerplexityAfter) }
+    add("first answer kept, same relations") { Console.percent($0.intraKept) }
+    add("first answer kept, other relations") { Console.percent($0.interKept) }
+    add("divergence (nats), same relations") { Console.number($0.intraDivergence) }
+    add("divergence (nats), other relations") { Console.number($0.interDivergence) }
+    add("value slots changed, ‖Δ‖") { "\($0.slots), \(Console.number($0.changeNorm))" }
+    return rows.text + rest + "\n\n" + figures.text
+  }
+
+  /// Rows of a list that people would read.
+  private static let longestList = 20
 
   /// What held of an update, in one sentence.
   private static func verdict(_ e: UpdateEvaluation) -> String {
@@ -75,6 +115,8 @@ enum Report {
       "\(Console.percent($0.interAccuracyBefore)) → \(Console.percent($0.interAccuracyAfter))"
     }
     add("right before, wrong now") { Console.percent($0.successRate) }
+    add("largest rise of a relation's perplexity") { String(format: "%+.1f %%", 100 * $0.largestRise) }
+    add("value slots changed, ‖Δ‖") { "\($0.slots), \(Console.number($0.changeNorm))" }
     return figures.text + "\n\n" + verdict(e)
   }
 

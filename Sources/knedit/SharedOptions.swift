@@ -1,6 +1,7 @@
 import ArgumentParser
 import Attribution
 import BERT
+import Editing
 import Foundation
 import Kernels
 import Neurons
@@ -109,9 +110,12 @@ struct LocateOptions: ParsableArguments {
 /// Where an edit goes.
 struct EditOutputOptions: ParsableArguments {
   @Option(name: .shortAndLong, help: "The directory to write the patched checkpoint and its record to.")
-  var output: String
+  var output: String?
 
-  @Flag(help: "Replace what an earlier edit wrote to the output directory.")
+  @Flag(help: "Show what the edit would do, and write nothing.")
+  var dryRun = false
+
+  @Flag(help: "Replace what an earlier edit wrote to the output directory, and write an update that does not hold.")
   var force = false
 
   @Option(help: "A file that locate --format json wrote, in place of locating now.")
@@ -119,4 +123,77 @@ struct EditOutputOptions: ParsableArguments {
 
   @Option(help: "Seed of every random choice.")
   var seed: UInt64 = 0
+
+  @Option(help: "How answers of several word pieces are asked for: left-to-right or together.")
+  var pieces = AnswerOrder.leftToRight
+
+  func validate() throws {
+    guard output != nil || dryRun else {
+      throw ValidationError("Say where to write with --output, or only look with --dry-run.")
+    }
+  }
+
+  var outputDirectory: URL? { dryRun ? nil : output.map { URL(filePath: $0) } }
+}
+
+/// What steers optimised value slots; what is not given is the edit's default.
+struct OptimizationOptions: ParsableArguments {
+  @Option(help: "For optimized: value slots at most, for each fact of an update or for an erasure.")
+  var slots: Int?
+
+  @Option(help: "For optimized: how many of the upper layers neurons are taken from.")
+  var layers: Int?
+
+  @Option(help: "For optimized: the probability that the new answer shall reach on every prompt.")
+  var confidence: Double?
+
+  @Option(help: "For optimized: how much it counts that neighbours stay as they are.")
+  var neighbourWeight: Double?
+
+  @Option(help: "For optimized: prompts of other facts of the relation that shall stay as they are.")
+  var neighbours: Int?
+
+  @Option(help: "For optimized: prompts of other relations that shall stay as they are.")
+  var otherNeighbours: Int?
+
+  @Option(help: "For optimized: the size of the first step; it falls to zero.")
+  var learningRate: Double?
+
+  @Option(help: "For optimized: steps at most.")
+  var iterations: Int?
+
+  func validate() throws {
+    if let slots, slots < 1 { throw ValidationError("--slots must be at least 1.") }
+    if let layers, layers < 1 { throw ValidationError("--layers must be at least 1.") }
+    if let confidence, !(confidence > 0 && confidence < 1) {
+      throw ValidationError("--confidence must lie between 0 and 1.")
+    }
+    if let neighbourWeight, !(neighbourWeight.isFinite && neighbourWeight >= 0) {
+      throw ValidationError("--neighbour-weight must not be negative.")
+    }
+    if let learningRate, !(learningRate.isFinite && learningRate > 0) {
+      throw ValidationError("--learning-rate must be positive.")
+    }
+    for count in [neighbours, otherNeighbours] {
+      if let count, count < 0 { throw ValidationError("--neighbours and --other-neighbours must not be negative.") }
+    }
+    if let iterations, !(1...10_000).contains(iterations) {
+      throw ValidationError("--iterations must lie between 1 and 10000.")
+    }
+  }
+
+  func optimization(_ defaults: SlotOptimization) -> SlotOptimization {
+    SlotOptimization(
+      slots: slots ?? defaults.slots, layers: layers ?? defaults.layers, confidence: confidence ?? defaults.confidence,
+      steps: iterations ?? defaults.steps, rate: learningRate ?? defaults.rate,
+      neighbourWeight: neighbourWeight ?? defaults.neighbourWeight, sameRelation: neighbours ?? defaults.sameRelation,
+      otherRelations: otherNeighbours ?? defaults.otherRelations)
+  }
+}
+
+extension AnswerOrder: ExpressibleByArgument {}
+
+/// The editing methods by name.
+enum MethodName: String, ExpressibleByArgument, CaseIterable {
+  case optimized, paper
 }

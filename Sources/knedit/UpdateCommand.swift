@@ -1,4 +1,5 @@
 import ArgumentParser
+import BERT
 import Editing
 import Evaluation
 import Foundation
@@ -7,16 +8,20 @@ import Relations
 
 struct UpdateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "update", abstract: "Give a fact another answer, and write the patched checkpoint.")
+    commandName: "update", abstract: "Give facts other answers, and write the patched checkpoint.",
+    discussion: """
+      First it shows what would change: the answers to every prompt, and how other facts fare. An update that misses \
+      --min-success or --min-kept is not written, and the command exits with 1, unless --force is given.
+      """)
 
   @Option(help: "The relation, by name (P36) or label (capital).")
-  var relation: String
+  var relation: String?
 
   @Option(help: "The subject of the fact.")
-  var subject: String
+  var subject: String?
 
-  @Option(help: "The new answer, one word piece of the model.")
-  var to: String
+  @Option(help: "The new answer.")
+  var to: String?
 
   @Option(help: "The old answer, where the subject has several.")
   var from: String?
@@ -26,90 +31,138 @@ struct UpdateCommand: ParsableCommand {
   var prompt: [String] = []
 
   @Option(
-    help: "The editing method: paper, its fixed rewrite, or optimized, which moves the slots until the answer holds.")
-  var method = "paper"
+    help: """
+      In place of one fact: a JSON file with many, [{"relation": …, "subject": …, "from": …, "to": …}, …], from being \
+      optional. Always by the method optimized.
+      """)
+  var edits: String?
 
-  @Option(help: "How much of the old answer's embedding is taken away.")
+  @Flag(help: "With --edits: edit one after another, and not all in one optimisation.")
+  var oneByOne = false
+
+  @Option(
+    help: "optimized, which moves value slots until the answer holds, or paper, the fixed rewrite of Dai et al.")
+  var method = MethodName.optimized
+
+  @Option(help: "For paper: how much of the old answer's embedding is taken away.")
   var lambda1 = 1.0
 
-  @Option(help: "How much of the new answer's embedding is added.")
+  @Option(help: "For paper: how much of the new answer's embedding is added.")
   var lambda2 = 8.0
 
-  @Option(help: "For optimized: the probability that the new answer shall reach on every prompt.")
-  var confidence = OptimizedUpdate.Parameters().confidence
+  @Option(
+    help: """
+      How many of the relation's last templates the edit does not see, to judge it on them. Default: 1 for optimized, \
+      0 for paper.
+      """)
+  var holdOut: Int?
 
-  @Option(help: "For optimized: how much it counts that neighbours stay as they are.")
-  var neighbourWeight = OptimizedUpdate.Parameters().neighbourWeight
+  @Option(help: "The least share of the edit's prompts on which the new answer must come first.")
+  var minSuccess = EditLimits().success
 
-  @Option(help: "For optimized: prompts of other facts of the relation that shall stay as they are.")
-  var neighbours = OptimizedUpdate.Parameters().sameRelation
+  @Option(help: "The least share of judged prompts on other facts whose first answer must stay.")
+  var minKept = EditLimits().kept
 
-  @Option(help: "For optimized: the size of a step.")
-  var learningRate = OptimizedUpdate.Parameters().rate
-
-  @Option(help: "For optimized: steps at most.")
-  var iterations = OptimizedUpdate.Parameters().steps
-
+  @OptionGroup var optimization: OptimizationOptions
   @OptionGroup var edit: EditOutputOptions
   @OptionGroup var options: LocateOptions
   @OptionGroup var model: ModelOptions
   @OptionGroup var printing: PrintOptions
 
   func validate() throws {
-    guard UpdateMethod.names.contains(method) else {
-      throw ValidationError("--method is one of \(UpdateMethod.names.joined(separator: ", ")).")
+    if edits == nil {
+      guard relation != nil, subject != nil, to != nil else {
+        throw ValidationError("Say what to change with --relation, --subject and --to, or with --edits FILE.")
+      }
+    } else {
+      guard relation == nil, subject == nil, to == nil, from == nil, prompt.isEmpty else {
+        throw ValidationError("--edits names the facts; leave out --relation, --subject, --to, --from and --prompt.")
+      }
+      guard method == .optimized, edit.neurons == nil else {
+        throw ValidationError("--edits goes with --method optimized, and locates for itself: leave out --neurons.")
+      }
     }
-    guard confidence > 0, confidence < 1 else { throw ValidationError("--confidence must lie between 0 and 1.") }
-    guard neighbourWeight.isFinite, neighbourWeight >= 0 else {
-      throw ValidationError("--neighbour-weight must not be negative.")
-    }
-    guard learningRate.isFinite, learningRate > 0, neighbours >= 0 else {
-      throw ValidationError("--learning-rate must be positive and --neighbours not negative.")
-    }
-    guard (1...10_000).contains(iterations) else { throw ValidationError("--iterations must lie between 1 and 10000.") }
+    guard edits != nil || !oneByOne else { throw ValidationError("--one-by-one goes with --edits.") }
     guard lambda1.isFinite, lambda2.isFinite else {
       throw ValidationError("--lambda1 and --lambda2 are finite numbers.")
     }
+    if let holdOut, holdOut < 0 { throw ValidationError("--hold-out must not be negative.") }
+    guard (0...1).contains(minSuccess), (0...1).contains(minKept) else {
+      throw ValidationError("--min-success and --min-kept must lie between 0 and 1.")
+    }
   }
 
-  private var chosenMethod: UpdateMethod {
-    if method == "paper" { return .paper(lambda1: lambda1, lambda2: lambda2) }
-    var parameters = OptimizedUpdate.Parameters()
-    parameters.confidence = confidence
-    parameters.neighbourWeight = neighbourWeight
-    parameters.steps = iterations
-    parameters.rate = learningRate
-    parameters.sameRelation = neighbours
-    return .optimized(parameters)
+  private var limits: EditLimits {
+    var limits = EditLimits()
+    (limits.success, limits.kept) = (minSuccess, minKept)
+    return limits
+  }
+
+  private func request(_ catalogue: RelationCatalogue, _ relation: Relation) throws -> EditRequest {
+    let located = try edit.neurons.map {
+      try LocatedRelations(contentsOf: URL(filePath: $0)).relation(relation.name)
+    }
+    return EditRequest(
+      model: try model.openModel(quiet: printing.quiet), modelPath: try model.modelPath(), catalogue: catalogue,
+      relationsPath: try model.relationsPath(), relation: relation, located: located, method: options.method,
+      order: edit.pieces, output: edit.outputDirectory, overwrite: edit.force, seed: edit.seed,
+      tool: "knedit \(Knedit.version)", threads: model.threadCount, memory: options.memoryBytes)
   }
 
   func run() throws {
     let catalogue = try model.openRelations()
-    let relation = try catalogue.relation(named: relation)
-    let fact = try relation.fact(subject: subject, answer: from)
+    if let edits { return try runBatch(EditList(contentsOf: edits), catalogue) }
+    let relation = try catalogue.relation(named: relation ?? "")
+    let fact = try relation.fact(subject: subject ?? "", answer: from)
     let templates = try prompt.map { try Template($0) }
-    let located = try edit.neurons.map {
-      try LocatedRelations(contentsOf: URL(filePath: $0)).relation(relation.name)
-    }
+    let optimized = optimization.optimization(.update)
     let update = FactUpdate(
-      request: EditRequest(
-        model: try model.openModel(quiet: printing.quiet), modelPath: try model.modelPath(), catalogue: catalogue,
-        relationsPath: try model.relationsPath(), relation: relation, located: located, method: options.method,
-        output: URL(filePath: edit.output), overwrite: edit.force, seed: edit.seed, tool: "knedit \(Knedit.version)",
-        threads: model.threadCount, memory: options.memoryBytes),
-      fact: fact, newAnswer: to, ownPrompts: templates, method: chosenMethod)
+      request: try request(catalogue, relation), fact: fact, newAnswer: to ?? "", ownPrompts: templates,
+      method: method == .paper ? .paper(lambda1: lambda1, lambda2: lambda2) : .optimized(optimized),
+      heldBack: holdOut ?? (method == .paper ? 0 : 1))
     let progress = Progress("Locating (prompts)", total: update.prompts.count, quiet: printing.quiet)
-    let outcome = try update.carryOut { progress.update($0) }
-    if let said = outcome.unexpectedAnswer, !printing.quiet {
+    let plan = try update.plan { progress.update($0) }
+    if let said = plan.unexpectedAnswer, !printing.quiet {
       Console.note(
         "The model said “\(said)”, not “\(fact.answer)”, on the edited prompt; the method assumes it knows the fact.")
     }
-    if printing.format == .json {
-      return try Console.deliver(String(decoding: outcome.record.json(), as: UTF8.self), to: nil)
+    try finish(
+      plan.record, shortfall: plan.shortfall(limits), write: { try update.write(plan) },
+      report: "\(fact.subject): \(fact.answer) → \(update.newAnswer) (\(relation.name), \(relation.label))\n"
+        + Report.neurons(plan.record.neurons) + "\n\n" + Report.update(plan.evaluation))
+  }
+
+  private func runBatch(_ list: EditList, _ catalogue: RelationCatalogue) throws {
+    let changes = try list.changes(in: catalogue)
+    guard let first = changes.first else { throw EditError.noEdits }
+    let update = try BatchUpdate(
+      request: try request(catalogue, try catalogue.relation(named: first.fact.relation)), changes: changes,
+      optimization: optimization.optimization(.update), heldBack: holdOut ?? 1, isSequential: oneByOne)
+    let progress = Progress("Locating (prompts)", total: update.promptCount, quiet: printing.quiet)
+    let plan = try update.plan { progress.update($0) }
+    try finish(
+      plan.record, shortfall: plan.shortfall(limits), write: { try update.write(plan) },
+      report: Report.batch(plan.evaluation))
+  }
+
+  /// Shows the plan and, where it holds or must, writes it.
+  private func finish(
+    _ record: EditRecord, shortfall: String?, write: () throws -> EditRecord, report: String
+  ) throws {
+    let isText = printing.format == .text
+    if isText { try Console.deliver(report, to: nil) }
+    if edit.dryRun {
+      if !isText { try Console.deliver(String(decoding: record.json(), as: UTF8.self), to: nil) }
+      if let shortfall, !edit.force { throw EditError.wouldNotHold(shortfall) }
+      return
     }
-    try Console.deliver(
-      "\(fact.subject): \(fact.answer) → \(to) (\(relation.name), \(relation.label))\n"
-        + Report.neurons(outcome.record.neurons) + "\n\n" + Report.update(outcome.evaluation)
-        + "\n\nWritten to \(edit.output); see edit.json there, or run knedit evaluate \(edit.output)", to: nil)
+    if let shortfall {
+      guard edit.force else { throw EditError.doesNotHold(shortfall) }
+      if !printing.quiet { Console.note("The edit does not hold: \(shortfall); it is written because of --force.") }
+    }
+    let written = try write()
+    if !isText { return try Console.deliver(String(decoding: written.json(), as: UTF8.self), to: nil) }
+    let output = edit.output ?? ""
+    try Console.deliver("\nWritten to \(output); see edit.json there, or run knedit evaluate \(output)", to: nil)
   }
 }

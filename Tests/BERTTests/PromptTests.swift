@@ -35,6 +35,35 @@ struct PromptTests {
   func severalPieces() {
     let error = #expect(throws: ModelError.self) { try model.answer("Asterbord") }
     #expect(error?.description.contains("is not one word piece") == true)
+    #expect(throws: ModelError.unknownAnswer("½")) { try model.pieces(of: "½") }
+    #expect(throws: ModelError.unknownAnswer("")) { try model.pieces(of: "") }
+  }
+
+  @Test("an answer of several pieces has a mask for each, with the pieces before it written in or all masked")
+  func factors() throws {
+    let vocabulary = model.tokenizer.vocabulary
+    let whole = try model.encode("the capital of orvia is [MASK] .").ids
+    let start = try #require(whole.firstIndex(of: vocabulary.mask))
+    let factors = try model.factors("the capital of orvia is [MASK] .", answer: "Asterb")
+    #expect(factors.map(\.answer) == [try model.answer("Aster"), try #require(vocabulary.id(of: "##b"))])
+    #expect(factors.map(\.prompt.mask) == [start, start + 1])
+    #expect(factors[1].prompt.ids[start] == factors[0].answer)
+    let together = try model.factors("the capital of orvia is [MASK] .", answer: "Asterb", order: .together)
+    #expect(together[1].prompt.ids[start] == vocabulary.mask && together[0].prompt.ids == together[1].prompt.ids)
+    #expect(try model.factors("the capital of orvia is [MASK] .", answer: "Aster")[0].prompt.ids == whole)
+  }
+
+  @Test("an answer decoded piece by piece is the arg-max of each question in turn")
+  func decoding() throws {
+    let prompt = try model.encode("the capital of orvia is [MASK] .")
+    // What follows a decoded answer is its own best continuation.
+    let said = model.decode([prompt], pieces: 2)[0]
+    let factors = try model.factors("the capital of orvia is [MASK] .", answer: said)
+    #expect(factors.count == 2)
+    #expect(model.bert.predict(factors.map(\.prompt)) { $1.best } == factors.map(\.answer))
+    let vocabulary = model.tokenizer.vocabulary
+    #expect(
+      try model.text([model.answer("Aster"), #require(vocabulary.id(of: "##b")), model.answer("the")]) == "Asterb the")
   }
 
   @Test("a vocabulary whose length is not config.json's")

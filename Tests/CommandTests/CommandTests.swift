@@ -59,7 +59,7 @@ struct CommandTests {
       let update = try Command(
         [
           "update", "--relation", "capital", "--subject", "orvia", "--to", "Corin", "-o", output, "--format", "json",
-          "--neurons", neurons,
+          "--neurons", neurons, "--method", "paper", "--min-success", "0", "--min-kept", "0",
         ] + Command.fixture)
       #expect(update.status == 0 && update.errors.isEmpty)
       #expect(try update.json()["newAnswer"] as? String == "Corin")
@@ -85,10 +85,54 @@ struct CommandTests {
       #expect(figures["control"] is [String: Any])
 
       let erased = try Command(
-        ["erase", "--relation", "R2", "--top", "2", "--fill", "unk", "-o", output + "2", "--format", "json"]
+        [
+          "erase", "--relation", "R2", "--method", "paper", "--top", "2", "--fill", "unk", "-o", output + "2",
+          "--format", "json",
+        ]
           + Command.fixture)
       #expect(erased.status == 0)
       #expect(try (erased.json()["neurons"] as? [Any])?.count == 2)
+    }
+  }
+
+  @Test("an update that does not hold is shown, is not written and exits with 1; --force writes it, --dry-run never")
+  func limits() throws {
+    try FixtureFiles.withDirectory { directory in
+      let output = directory.appending(path: "out").path
+      let update =
+        [
+          "update", "--relation", "R1", "--subject", "orvia", "--to", "Corin", "--method", "paper", "--lambda1", "0",
+          "--lambda2", "0", "-o", output,
+        ] + Command.fixture
+      let refused = try Command(update)
+      #expect(refused.status == 1 && refused.output.contains("did not succeed"))
+      #expect(refused.errors.contains("does not hold") && refused.errors.contains("--force"))
+      #expect(!FileManager.default.fileExists(atPath: output))
+      let tried = try Command(update + ["--dry-run", "--min-success", "0"])
+      #expect(tried.status == 0 && tried.output.contains("succeeded, all prompts"))
+      #expect(!FileManager.default.fileExists(atPath: output))
+      let forced = try Command(update + ["--force"])
+      #expect(forced.status == 0 && FileManager.default.fileExists(atPath: output + "/edit.json"))
+    }
+  }
+
+  @Test("a list of edits is carried out together, and evaluated")
+  func editList() throws {
+    try FixtureFiles.withDirectory { directory in
+      let list = directory.appending(path: "edits.json")
+      try
+        #"[{"relation": "R1", "subject": "orvia", "to": "Corin"}, {"relation": "R2", "subject": "crow", "to": "red"}]"#
+        .write(to: list, atomically: true, encoding: .utf8)
+      let output = directory.appending(path: "out").path
+      let run = try Command(
+        ["update", "--edits", list.path, "-o", output, "--force", "--format", "json", "--iterations", "5"]
+          + Command.fixture)
+      #expect(run.status == 0, "\(run.errors)")
+      #expect((try run.json()["edits"] as? [Any])?.count == 2)
+      let evaluate = try Command(["evaluate", output, "--format", "json"] + Command.fixture)
+      #expect((try evaluate.json()["holding"] as? Double)?.isFinite == true)
+      try "[]".write(to: list, atomically: true, encoding: .utf8)
+      #expect(try Command(["update", "--edits", list.path, "-o", output + "2"] + Command.fixture).failedPlainly)
     }
   }
 
@@ -110,6 +154,9 @@ struct CommandTests {
       ["update", "--relation", "R1", "--subject", "orvia", "--to", "Corin", "-o", "x", "--confidence", "1"],
       ["update", "--relation", "R1", "--subject", "orvia", "--to", "Corin"],
       ["update", "--relation", "R1", "--subject", "orvia", "--to", "Corin", "-o", "x", "--method", "magic"],
+      ["update", "--relation", "R1", "-o", "x"], ["update", "--edits", "a", "--to", "Corin", "-o", "x"],
+      ["update", "--edits", "a", "-o", "x", "--method", "paper"],
+      ["update", "--relation", "R1", "--subject", "orvia", "--to", "Corin", "-o", "x", "--one-by-one"],
       ["erase", "--relation", "R1", "-o", "x", "--fill", "ones"], ["diff", "a"],
     ])
   func usage(arguments: [String]) throws {
@@ -125,7 +172,12 @@ struct CommandTests {
       (["predict", "--file", "nowhere.txt"], "nowhere.txt"),
       (["locate", "--relation", "R3"], "R3"), (["locate", "--relation", "R1", "--subject", "orvja"], "orvia"),
       (["locate", "--relation", "R1", "--facts", "nowhere.json"], "nowhere.json"),
-      (["update", "--relation", "R1", "--subject", "orvia", "--to", "Asterbord", "-o", "never"], "not one word piece"),
+      (
+        ["update", "--relation", "R1", "--subject", "orvia", "--to", "Asterbord", "--method", "paper", "-o", "never"],
+        "not one word piece"
+      ),
+      (["update", "--relation", "R1", "--subject", "orvia", "--to", "½", "-o", "never"], "cannot be spelled"),
+      (["update", "--edits", "nowhere.json", "-o", "never"], "nowhere.json"),
       (["update", "--relation", "R1", "--subject", "orvia", "--to", "Aster", "-o", "never"], "already"),
       (
         ["update", "--relation", "R1", "--subject", "orvia", "--to", "Corin", "--from", "Dovar", "-o", "never"], "Aster"
@@ -174,14 +226,14 @@ struct CommandTests {
 
   @Test(
     "the shipped records are judged again from the demo checkpoint, and say what their table says",
-    arguments: [("update-ireland", 1.0), ("update-ireland-paper", 0), ("erase-currency", 0)])
-  func shippedRecords(name: String, success: Double) throws {
+    arguments: [("update-ireland", 1...1), ("update-ireland-paper", 0...0), ("erase-currency", 0.95...1)])
+  func shippedRecords(name: String, success: ClosedRange<Double>) throws {
     let root = FixtureFiles.directory.deletingLastPathComponent().deletingLastPathComponent()
     let demo = root.appending(path: "Checkpoints/demo")
     let run = try Command(
       "evaluate", root.appending(path: "Edits/\(name).json").path, "--model", demo.path, "--relations",
       demo.appending(path: "relations").path, "--format", "json", "--quiet")
     #expect(run.status == 0, "\(run.errors)")
-    #expect(try run.json()["paraphraseSuccessRate"] as? Double == success)
+    #expect(success.contains(try #require(try run.json()["paraphraseSuccessRate"] as? Double)))
   }
 }

@@ -45,7 +45,7 @@ struct UpdateTests {
       #expect(abs((record.after["newProbability"] ?? 0) - p.0) < 1e-9)
       #expect(record.after["newRank"] == Double(p.1))
       #expect(record.source.sha256 == (try fingerprint(of: fixture.model.checkpoint.weightsFile)))
-      #expect(record.result.sha256 == (try fingerprint(of: written.checkpoint.weightsFile)))
+      #expect(record.result?.sha256 == (try fingerprint(of: written.checkpoint.weightsFile)))
       #expect(record.prompts.contains(try #require(record.editedPrompt)))
       #expect(record.method == .init(name: "paper", lambda1: 1, lambda2: 8))
     }
@@ -78,13 +78,13 @@ struct UpdateTests {
       for result in [nil, try MaskedLanguageModel(opening: output)] {
         let evaluation = try RecordEvaluation(
           outcome.record, source: fixture.model, result: result, catalogue: fixture.catalogue)
-        let update = try #require(evaluation.update)
+        let update = try #require(evaluation.update?.edit)
         #expect(update.successRate == outcome.evaluation.successRate)
         #expect(update.edited.prompt == outcome.evaluation.edited.prompt)
         #expect(abs(update.intraPerplexityAfter - outcome.evaluation.intraPerplexityAfter) < 1e-6)
         #expect(abs(update.interPerplexityAfter - outcome.evaluation.interPerplexityAfter) < 1e-6)
         #expect(evaluation.usedWrittenCheckpoint == (result != nil))
-        #expect(evaluation.updateControl != nil && evaluation.erasure == nil)
+        #expect(evaluation.update?.control != nil && evaluation.erasure == nil)
       }
     }
   }

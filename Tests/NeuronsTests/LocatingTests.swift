@@ -49,9 +49,26 @@ struct LocatingTests {
     #expect(located.rule == "baseline" && located.steps == 0)
   }
 
-  @Test("an answer that is not one word piece is an error")
+  @Test("the scores of an answer of several pieces are the sum of its pieces' scores")
+  func severalPieces() throws {
+    let fact = Fact(relation: "R1", subject: "orvia", answer: "Asterb")
+    let prompt = relation.prompts(for: fact)[0]
+    var scores: [AttributionScores] = []
+    _ = try model.locate(
+      [(fact, [prompt])], relation: "R1", method: .attribution(.gaussLegendre(steps: 4)), scores: { scores += $1 })
+    let parts = model.bert.attributions(
+      try model.factors(prompt, answer: "Asterb"), rule: .gaussLegendre(steps: 4))
+    #expect(scores.count == 1 && parts.count == 2)
+    for index in scores[0].values.indices {
+      // Two sums of the same two float32 numbers.
+      let wanted = parts[0].values[index] + parts[1].values[index]
+      #expect(abs(scores[0].values[index] - wanted) <= 1e-6 * scores[0].largest)
+    }
+  }
+
+  @Test("an answer that the vocabulary cannot spell is an error")
   func badAnswer() {
-    let fact = Fact(relation: "R1", subject: "orvia", answer: "Asterbord")
+    let fact = Fact(relation: "R1", subject: "orvia", answer: "½")
     #expect(throws: ModelError.self) {
       try model.locate([(fact, relation.prompts(for: fact))], relation: "R1", method: .baseline)
     }

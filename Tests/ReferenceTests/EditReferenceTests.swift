@@ -157,8 +157,12 @@ struct EditReferenceTests {
       let intra = own.indices.filter { $0 != position }.prefix(5).flatMap { questions(own[$0]) }
       let inter = try names.filter { $0 != golden.relation }.flatMap { questions(try facts($0)[0]) }
       let result = try UpdateEvaluation(
-        before: model, after: edited, editedPrompt: golden.text, prompts: [golden.text], old: golden.old,
-        new: golden.new, intra: intra, inter: inter)
+        before: model, after: edited,
+        edit: FactEdit(
+          fact: Fact(relation: golden.relation, subject: own[position].fact.subject, answer: golden.old),
+          newAnswer: golden.new, prompts: [golden.text]),
+        editedPrompt: golden.text, questions: EvaluationQuestions(intra: Array(intra), inter: inter),
+        change: ChangeSize(of: neurons, from: model, to: edited))
       let pairs: [(Double, Double)] = [
         (result.edited.oldProbabilityBefore, golden.before.old),
         (result.edited.newProbabilityBefore, golden.before.new),
@@ -185,8 +189,9 @@ struct EditReferenceTests {
       let slots = PaperErasure(fill: .zero).valueSlots(of: top.map(\.neuron), in: model)
       let inter = try names.filter { $0 != golden.relation }.flatMap { try facts($0).prefix(5).flatMap(questions) }
       let result = try ErasureEvaluation(
-        before: model, after: model.replacing(slots), intra: try facts(golden.relation).flatMap(questions),
-        inter: inter)
+        before: model, after: model.replacing(slots),
+        questions: EvaluationQuestions(intra: try facts(golden.relation).flatMap(questions), inter: inter),
+        change: ChangeSize(of: top.map(\.neuron), from: model, to: model.replacing(slots)))
       #expect(!differs(result.intraPerplexityBefore, golden.pplBefore))
       #expect(!differs(result.interPerplexityBefore, golden.otherPplBefore))
       #expect(!differs(result.intraPerplexityAfter, golden.pplAfter))

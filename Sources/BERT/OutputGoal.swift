@@ -1,0 +1,26 @@
+/// What a model should say at a prompt's `[MASK]`, and how much that counts.
+public struct OutputGoal: Sendable {
+  /// What should be said.
+  public enum Wanted: Sendable {
+    /// This word piece with at least that probability: the loss is ln(least) − ln P where P is less, else 0.
+    case answer(Int, atLeast: Double)
+    /// What the model says before anything changes: the loss is the Kullback-Leibler divergence from it.
+    case unchanged
+    /// This word piece with about that probability: the loss is |ln P − ln p|.
+    case level(Int, at: Double)
+  }
+
+  /// The prompt.
+  public let prompt: EncodedPrompt
+  /// What should be said there.
+  public let wanted: Wanted
+  /// Weight of the prompt's loss in the sum.
+  public let weight: Double
+
+  /// A goal for one prompt.
+  public init(prompt: EncodedPrompt, wanted: Wanted, weight: Double) {
+    self.prompt = prompt
+    self.wanted = wanted
+    self.weight = weight
+  }
+}

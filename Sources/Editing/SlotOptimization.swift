@@ -1,0 +1,95 @@
+import BERT
+import Checkpoint
+import Foundation
+import Kernels
+import Neurons
+
+/// How value slots are optimised; kept in the record.
+public struct SlotOptimization: Sendable, Hashable, Codable {
+  /// Value slots at most, for each fact of an update and for a whole erasure.
+  public var slots: Int
+  /// How many of the upper layers neurons are taken from.
+  public var layers: Int
+  /// P to reach on every prompt of an update.
+  public var confidence: Double
+  /// Steps at most.
+  public var steps: Int
+  /// Adam's first step size; it falls evenly to zero.
+  public var rate: Double
+  /// Weight of the neighbours' divergence.
+  public var neighbourWeight: Double
+  /// Prompts of the relation's other facts that are neighbours, one a fact; an erasure has none.
+  public var sameRelation: Int
+  /// Prompts of other relations' facts that are neighbours, one a fact.
+  public var otherRelations: Int
+
+  /// The defaults of an update, chosen on the measurements in docs/editing.md.
+  public static let update = SlotOptimization(
+    slots: 32, layers: 1, confidence: 0.9, steps: 60, rate: 0.05, neighbourWeight: 30, sameRelation: 200,
+    otherRelations: 300)
+
+  /// The defaults of an erasure.
+  public static let erasure = SlotOptimization(
+    slots: 64, layers: 2, confidence: 0.9, steps: 200, rate: 0.05, neighbourWeight: 60, sameRelation: 0,
+    otherRelations: 1500)
+
+  /// All of it.
+  public init(
+    slots: Int, layers: Int, confidence: Double, steps: Int, rate: Double, neighbourWeight: Double, sameRelation: Int,
+    otherRelations: Int
+  ) {
+    self.slots = slots
+    self.layers = layers
+    self.confidence = confidence
+    self.steps = steps
+    self.rate = rate
+    self.neighbourWeight = neighbourWeight
+    self.sameRelation = sameRelation
+    self.otherRelations = otherRelations
+  }
+
+  /// The layers that may be edited, of a model with so many.
+  public func editedLayers(_ layerCount: Int) -> Range<Int> { max(0, layerCount - layers)..<layerCount }
+
+  /// A mean divergence of the neighbours, in nats, below which there is nothing more to win by going on.
+  static let negligibleDivergence = 5e-4
+
+  /// Goals that neighbours stay as they are; their mean divergence counts ``neighbourWeight``.
+  func staying(_ neighbours: [EncodedPrompt]) -> [OutputGoal] {
+    neighbours.map {
+      OutputGoal(prompt: $0, wanted: .unchanged, weight: neighbourWeight / Double(neighbours.count))
+    }
+  }
+
+  /// The slots of `neurons` after Adam (Kingma & Ba 2015) has brought the goals' loss down.
+  ///
+  /// Stops early when the loss is as good as nothing. Deterministic.
+  func minimize(_ goals: [OutputGoal], neurons: [Neuron], in model: BERT, threads: ThreadCount) -> [ValueSlot] {
+    guard !neurons.isEmpty else { return [] }
+    let objective = SlotObjective(
+      model, goals: goals, slots: neurons.map { (layer: $0.layer, index: $0.index) }, threads: threads)
+    let hidden = model.configuration.hiddenSize
+    var changes = neurons.map { _ in [Float](repeating: 0, count: hidden) }
+    var first = changes
+    var second = changes
+    for step in 0..<steps {
+      let state = objective.evaluate(changes)
+      if state.loss < neighbourWeight * Self.negligibleDivergence { break }
+      let (decay1, decay2) = (1 - pow(0.9, Float(step + 1)), 1 - pow(0.999, Float(step + 1)))
+      let size = Float(rate) * (1 - Float(step) / Float(steps))
+      for slot in changes.indices {
+        for column in 0..<hidden {
+          let gradient = state.gradients[slot][column]
+          first[slot][column] = 0.9 * first[slot][column] + 0.1 * gradient
+          second[slot][column] = 0.999 * second[slot][column] + 0.001 * gradient * gradient
+          changes[slot][column] -=
+            size * (first[slot][column] / decay1) / ((second[slot][column] / decay2).squareRoot() + 1e-8)
+        }
+      }
+    }
+    return zip(neurons, changes).map { neuron, change in
+      let before = model.weights.valueSlot(layer: neuron.layer, index: neuron.index)
+      return ValueSlot(layer: neuron.layer, index: neuron.index, values: zip(before, change).map { $0 + $1 })
+    }
+  }
+}

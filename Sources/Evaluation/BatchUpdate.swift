@@ -1,0 +1,172 @@
+import BERT
+import Checkpoint
+import Editing
+import Kernels
+import Neurons
+import Relations
+
+/// Updating several facts, of one or more relations, from request to record.
+///
+/// Always by optimised value slots: in one optimisation over the union of the facts' slots, or one after another, each on
+/// the model that the one before has left.
+public struct BatchUpdate: Sendable {
+  /// What it needs besides the facts; its relation is that of the first.
+  public let request: EditRequest
+  /// The facts with their new answers and the prompts of the edit.
+  public let edits: [FactEdit]
+  /// Per edit, the prompts that the edit does not see.
+  public let heldBackPrompts: [[String]]
+  /// What steers the optimisation.
+  public let optimization: SlotOptimization
+  /// Whether the facts are edited one after another.
+  public let isSequential: Bool
+
+  private let heldBack: [Template]
+
+  /// What an update of several facts would do, before anything is written.
+  public struct Plan: Sendable {
+    /// The record but for the checkpoint that is yet to be written.
+    public let record: EditRecord
+    /// The figures.
+    public let evaluation: BatchEvaluation
+    let slots: [ValueSlot]
+
+    /// What of `limits` the update misses, in words; nil when it holds.
+    public func shortfall(_ limits: EditLimits) -> String? {
+      limits.shortfall(
+        success: evaluation.successRate, intraKept: evaluation.intraKept, interKept: evaluation.interKept)
+    }
+  }
+
+  /// An update of several facts.
+  ///
+  /// - Parameters:
+  ///   - changes: Facts and the answers they shall have.
+  ///   - heldBack: How many of each relation's last templates are held back; one is left to the edit at least.
+  /// - Throws: `RelationError` for a relation that the catalogue lacks; ``EditError/noEdits``.
+  public init(
+    request: EditRequest, changes: [(fact: Fact, newAnswer: String)], optimization: SlotOptimization, heldBack: Int,
+    isSequential: Bool
+  ) throws {
+    guard !changes.isEmpty else { throw EditError.noEdits }
+    var edits: [FactEdit] = []
+    var prompts: [[String]] = []
+    var held: Set<Template> = []
+    for (fact, newAnswer) in changes {
+      guard newAnswer != fact.answer else { throw EditError.sameAnswer(newAnswer) }
+      let relation = try request.catalogue.relation(named: fact.relation)
+      let last = relation.lastTemplates(heldBack)
+      held.formUnion(last)
+      edits.append(
+        FactEdit(
+          fact: fact, newAnswer: newAnswer,
+          prompts: relation.templates.dropLast(last.count).map { $0.prompt(subject: fact.subject) }))
+      prompts.append(last.map { $0.prompt(subject: fact.subject) })
+    }
+    self.request = request
+    self.edits = edits
+    heldBackPrompts = prompts
+    self.heldBack = held.sorted { $0.pattern < $1.pattern }
+    self.optimization = optimization
+    self.isSequential = isSequential
+  }
+
+  /// Prompts to locate neurons on.
+  public var promptCount: Int { edits.reduce(0) { $0 + $1.prompts.count } }
+
+  /// Locates, edits in memory and judges.
+  ///
+  /// - Throws: for an answer that the vocabulary cannot spell, an output that may not be written, and where no neuron
+  ///   is found.
+  public func plan(progress: (Int) -> Void = { _ in }) throws -> Plan {
+    let model = request.model
+    try request.checkOutput()
+    let questions = try EvaluationQuestions(
+      updating: edits, heldBack: [], in: request.catalogue, model: model, seed: request.seed)
+    let outcome =
+      isSequential
+      ? try oneAfterAnother(questions, progress: progress) : try together(edits, model, questions, progress: progress)
+    guard !outcome.slots.isEmpty else { throw EditError.noNeurons(relation: edits[0].fact.relation, subject: nil) }
+    let neurons = outcome.slots.map { Neuron(layer: $0.layer, index: $0.index) }
+    let after = model.replacing(outcome.slots)
+    let evaluation = try BatchEvaluation(
+      before: model, after: after, edits: edits, heldBack: heldBackPrompts, questions: questions,
+      change: ChangeSize(of: neurons, from: model, to: after), order: request.order, threads: request.threads)
+    let record = EditRecord(
+      tool: request.tool, kind: .update, source: try request.source(), result: nil, relations: request.relationsPath,
+      relation: Set(edits.map(\.fact.relation)).sorted().joined(separator: ", "), fact: nil, newAnswer: nil,
+      method: EditRecord.Method(name: "optimized", optimization: optimization, isSequential: isSequential),
+      location: EditRecord.Location(outcome.located), neurons: neurons, factIndices: nil, prompts: [],
+      editedPrompt: nil, edits: edits, heldBack: heldBack.isEmpty ? nil : heldBack.map(\.pattern),
+      order: request.order == .leftToRight ? nil : request.order, seed: request.seed,
+      before: evaluation.recordedBefore, after: evaluation.recordedAfter)
+    return Plan(record: record, evaluation: evaluation, slots: outcome.slots)
+  }
+
+  /// Writes a plan's checkpoint and record, and returns the record.
+  public func write(_ plan: Plan) throws -> EditRecord { try request.write(plan.slots, plan.record) }
+
+  private func together(
+    _ edits: [FactEdit], _ model: MaskedLanguageModel, _ questions: EvaluationQuestions, progress: (Int) -> Void
+  ) throws -> (slots: [ValueSlot], located: LocatedRelation) {
+    let update = try UpdateMethod.optimized(
+      optimization, edits, in: model, catalogue: request.catalogue, questions: questions, heldBack: heldBack,
+      order: request.order, seed: request.seed, threads: request.threads)
+    let selection = NeuronSelection(request.on(model), optimization, neighbours: update.neighbours)
+    var chosen: Set<Neuron> = []
+    var located: LocatedRelation?
+    var done = 0
+    for (relation, positions) in Dictionary(grouping: edits.indices, by: { edits[$0].fact.relation }).sorted(by: {
+      $0.key < $1.key
+    }) {
+      let own = positions.map { edits[$0] }
+      let found = try selection.choose(for: own, of: relation, targets: positions.map { update.targets[$0] }) {
+        progress(done + $0)
+      }
+      done += own.reduce(0) { $0 + $1.prompts.count }
+      located = located.map { $0.joined(found.located) } ?? found.located
+      for neurons in found.neurons { chosen.formUnion(neurons) }
+    }
+    guard let located, !chosen.isEmpty else {
+      throw EditError.noNeurons(relation: edits[0].fact.relation, subject: nil)
+    }
+    return (update.valueSlots(of: chosen.sorted(), in: model), located)
+  }
+
+  private func oneAfterAnother(
+    _ questions: EvaluationQuestions, progress: (Int) -> Void
+  ) throws -> (slots: [ValueSlot], located: LocatedRelation) {
+    var model = request.model
+    var slots: [Neuron: ValueSlot] = [:]
+    var located: LocatedRelation?
+    var done = 0
+    for edit in edits {
+      let step = try together([edit], model, questions) { progress(done + $0) }
+      done += edit.prompts.count
+      model = model.replacing(step.slots)
+      for slot in step.slots { slots[Neuron(layer: slot.layer, index: slot.index)] = slot }
+      located = located.map { $0.joined(step.located) } ?? step.located
+    }
+    guard let located else { throw EditError.noEdits }
+    return (slots.sorted { $0.key < $1.key }.map(\.value), located)
+  }
+}
+
+extension EditRequest {
+  /// The same request on another state of the model.
+  fileprivate func on(_ model: MaskedLanguageModel) -> EditRequest {
+    EditRequest(
+      model: model, modelPath: modelPath, catalogue: catalogue, relationsPath: relationsPath, relation: relation,
+      located: nil, method: method, order: order, output: output, overwrite: overwrite, seed: seed, tool: tool,
+      threads: threads, memory: memory)
+  }
+}
+
+extension LocatedRelation {
+  /// The facts of both; settings and statistics are this one's.
+  fileprivate func joined(_ other: LocatedRelation) -> LocatedRelation {
+    var result = self
+    result.facts += other.facts
+    return result
+  }
+}

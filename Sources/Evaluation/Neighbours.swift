@@ -1,0 +1,45 @@
+import BERT
+import Relations
+
+/// Prompts on which an edit shall change nothing: one prompt each of facts drawn by seed.
+struct Neighbours {
+  /// The relations, whose templates the prompts are made of.
+  let catalogue: RelationCatalogue
+  /// Facts on which the edit will be judged, or which it edits: none of them is drawn.
+  let excluded: Set<Fact>
+  /// Subjects that are edited: no fact about them is drawn from the edited relations.
+  let subjects: Set<String>
+  /// Templates that the edit must not see.
+  let heldBack: Set<Template>
+
+  /// `same` prompts of the named relations together, and `others` of all other relations together.
+  ///
+  /// A fact's answer does not matter: what the model says is kept, right or wrong.
+  func draw(
+    of names: [String], same: Int, others: Int, in model: MaskedLanguageModel, using generator: inout SeededGenerator
+  ) throws -> [EncodedPrompt] {
+    let rest = catalogue.names.filter { !names.contains($0) }
+    return try draw(names, same, model, &generator) + draw(rest, others, model, &generator)
+  }
+
+  private func draw(
+    _ names: [String], _ count: Int, _ model: MaskedLanguageModel, _ generator: inout SeededGenerator
+  ) throws -> [EncodedPrompt] {
+    guard count > 0, !names.isEmpty else { return [] }
+    var result: [EncodedPrompt] = []
+    // Every relation gives the same number, so that large ones do not crowd out small ones.
+    let share = (count + names.count - 1) / names.count
+    for name in names {
+      let relation = try catalogue.relation(named: name)
+      let templates = relation.templates.filter { !heldBack.contains($0) }
+      let pool = relation.facts.filter { !excluded.contains($0) && !subjects.contains($0.subject) }
+      for fact in pool.shuffled(using: &generator).prefix(share) {
+        guard let template = templates.randomElement(using: &generator) else { continue }
+        let prompt = template.prompt(subject: fact.subject)
+        // A subject that fills all positions cannot be asked about, and is no reason to fail.
+        if let encoded = try? model.encode(prompt) { result.append(encoded) }
+      }
+    }
+    return Array(result.shuffled(using: &generator).prefix(count))
+  }
+}

@@ -1,0 +1,95 @@
+import BERT
+import Checkpoint
+import Foundation
+import Kernels
+import Testing
+
+@Suite("Goals of value slots")
+struct SlotObjectiveTests {
+  private func goals(_ model: MaskedLanguageModel) throws -> [OutputGoal] {
+    return try Golden.all().enumerated().map { index, golden in
+      let wanted: OutputGoal.Wanted =
+        switch index % 3 {
+        case 0: .answer(golden.answerId, atLeast: 0.99)
+        case 1: .unchanged
+        default: .level(golden.answerId, at: 1e-4)
+        }
+      return OutputGoal(prompt: try model.encode(golden.text), wanted: wanted, weight: Double(index + 1))
+    }
+  }
+
+  @Test(
+    "gradients are those of finite differences of the loss, in the last layer, in a lower one, and in both",
+    arguments: [[(1, 30)], [(0, 3)], [(0, 3), (1, 30), (0, 8)]])
+  func finiteDifferences(places: [(Int, Int)]) throws {
+    let model = try Fixture.open()
+    let objective = SlotObjective(
+      model.bert, goals: try goals(model), slots: places.map { (layer: $0.0, index: $0.1) })
+    // Away from where nothing has moved, since there the divergence from before is flat.
+    var changes = places.map { _ in (0..<16).map { Float($0 % 5) * 0.1 - 0.2 } }
+    let result = objective.evaluate(changes)
+    for slot in places.indices {
+      for column in [0, 7, 15] {
+        func loss(_ by: Float) -> Double {
+          changes[slot][column] += by
+          defer { changes[slot][column] -= by }
+          return objective.evaluate(changes).loss
+        }
+        // A step of 1e-2 keeps float32 noise (1e-6 of a loss of 100) and curvature both below the tolerance.
+        let slope = (loss(1e-2) - loss(-1e-2)) / 2e-2
+        #expect(abs(slope - Double(result.gradients[slot][column])) < 0.02 * max(1, abs(slope)))
+      }
+    }
+  }
+
+  @Test("moved slots give what a model with those slots gives", arguments: [0, 1])
+  func replacing(layer: Int) throws {
+    let model = try Fixture.open()
+    let golden = try #require(try Golden.all().first)
+    let goal = OutputGoal(
+      prompt: try model.encode(golden.text), wanted: .answer(golden.answerId, atLeast: 0.99), weight: 1)
+    let change = (0..<16).map { Float($0) * 0.02 - 0.1 }
+    let objective = SlotObjective(model.bert, goals: [goal], slots: [(layer: layer, index: 5)])
+    let found = try #require(objective.evaluate([change]).probabilities[0])
+    let slot = model.bert.weights.valueSlot(layer: layer, index: 5)
+    let edited = model.replacing([ValueSlot(layer: layer, index: 5, values: zip(slot, change).map { $0 + $1 })])
+    let wanted = edited.bert.predict([goal.prompt]) { $1.probability(of: golden.answerId) }[0]
+    // Word pieces with P < 10⁻³ are left out: of the fixture's 89 they can make no more than 9 % together, here 1 %.
+    #expect(abs(found - wanted) < 0.02 * wanted)
+  }
+
+  @Test("what is reached costs nothing, and what has not moved does not diverge")
+  func nothingToDo() throws {
+    let model = try Fixture.open()
+    let golden = try #require(try Golden.all().first)
+    let prompt = try model.encode(golden.text)
+    let p = exponential(golden.logProbabilities[golden.answerId])
+    let objective = SlotObjective(
+      model.bert,
+      goals: [
+        OutputGoal(prompt: prompt, wanted: .answer(golden.answerId, atLeast: 0.9 * p), weight: 2),
+        OutputGoal(prompt: prompt, wanted: .unchanged, weight: 3),
+      ], slots: [(layer: 0, index: 0)])
+    let result = objective.evaluate([[Float](repeating: 0, count: 16)])
+    // Float32 logarithms.
+    #expect(abs(result.loss) < 1e-5)
+    #expect(result.gradients[0].allSatisfy { abs($0) < 1e-5 })
+    // Word pieces with P < 10⁻³ are left out.
+    #expect(abs((result.probabilities[0] ?? 0) - p) < 0.02 * p && result.probabilities[1] == nil)
+  }
+
+  @Test("a run is the same again bit for bit, and threads change it by rounding only")
+  func threads() throws {
+    let model = try Fixture.open()
+    let change = [[Float](repeating: 0.05, count: 16)]
+    func run(_ threads: Int) throws -> SlotGradients {
+      SlotObjective(
+        model.bert, goals: try goals(model), slots: [(layer: 0, index: 3)], threads: ThreadCount(threads)
+      ).evaluate(change)
+    }
+    let (one, two) = (try run(1), try run(2))
+    #expect(try run(2).gradients == two.gradients)
+    // Another order of the same float32 sums.
+    for (a, b) in zip(one.gradients[0], two.gradients[0]) { #expect(abs(a - b) < 1e-4 * max(1, abs(a))) }
+  }
+}
