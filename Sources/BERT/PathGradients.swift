@@ -182,10 +182,13 @@ extension BERT {
   /// What the way back from α = 1 needs beside them is gone when the trace is made.
   public func traceBytes(_ target: AttributionTarget) -> Int { 4 * layerCount * target.prompt.ids.count * 4 * hidden }
 
-  /// Bytes that one point takes in a pass: what each layer above keeps per row, and the logits.
+  /// Bytes that one point takes in a pass: what each layer above keeps per row, what one layer works with on its way
+  /// back, and the logits.
   private func pathBytes(length: Int, layer: Int) -> Int {
     let above = max(0, layerCount - 1 - layer)
-    let perRow = 6 * hidden + configuration.intermediateSize + configuration.headCount * length
-    return 4 * (above * length * perRow + 2 * configuration.vocabularySize + 2 * configuration.intermediateSize)
+    let kept = 5 * hidden + configuration.intermediateSize + configuration.headCount * length
+    let working = above > 0 ? 7 * hidden + 2 * configuration.intermediateSize : 0
+    let ends = 2 * configuration.vocabularySize + 2 * configuration.intermediateSize
+    return 4 * (length * (above * kept + working) + ends)
   }
 }
