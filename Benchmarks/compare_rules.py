@@ -3,7 +3,7 @@
 
     pip install h5py numpy
     compare_rules.py --model DIR --relations DIR [--facts FILE.json] [--per-relation 3] [--relation P36 ...]
-                     [--knedit .build/release/knedit] [--plot error-over-time.svg]
+                     [--rule adaptive --rule riemann:20 ...] [--rounds 1] [--knedit .build/release/knedit] [--plot error-over-time.svg]
 
 The exact integral is Gauss and Legendre's with 24 points. A coarse set counts as wrong when a neuron is in one and not
 in the other whose exact score is more than 1 % away from the threshold; "near" counts those within 1 %.
@@ -12,6 +12,7 @@ import argparse
 import json
 import math
 import pathlib
+import statistics
 import subprocess
 import tempfile
 import time
@@ -28,9 +29,13 @@ ap.add_argument("--relations", required=True)
 ap.add_argument("--facts", type=pathlib.Path, help="{relation: [index]} as locate's --facts takes it")
 ap.add_argument("--per-relation", type=int, default=3)
 ap.add_argument("--relation", action="append")
+ap.add_argument("--rule", action="append", help="a rule to compare, with :POINTS where it takes any; default all")
+ap.add_argument("--rounds", type=int, default=1, help="timed runs of each rule, in turns; medians count")
 ap.add_argument("--knedit", default=str(HERE.parent / ".build/release/knedit"))
 ap.add_argument("--plot", type=pathlib.Path)
 a = ap.parse_args()
+if a.rule:
+    RULES = [(name, int(steps or 0)) for name, _, steps in (rule.partition(":") for rule in a.rule)]
 
 
 def locate(scratch, rule, steps, baseline=False):
@@ -39,7 +44,8 @@ def locate(scratch, rule, steps, baseline=False):
     names = a.relation or sorted(json.loads((pathlib.Path(a.relations) / "facts.json").read_text()))
     command = [a.knedit, "locate", "--model", a.model, "--relations", a.relations, "--limit", str(a.per_relation),
                "--attributions", str(scores), "--format", "json", "--quiet"]
-    command += ["--baseline"] if baseline else ["--rule", rule, "--steps", str(max(steps, 1))]
+    command += ["--baseline"] if baseline else ["--rule", rule]
+    command += ["--steps", str(steps)] if steps else []
     command += ["--facts", str(a.facts)] if a.facts else []
     for name in names:
         command += ["--relation", name]
@@ -62,8 +68,10 @@ with tempfile.TemporaryDirectory() as directory:
     threshold = 0.2 * largest
     near = np.abs(exact - threshold) <= 0.01 * threshold
     rows = []
-    for rule, steps in RULES:
+    timed = [[locate(scratch, rule, steps)[2] for rule, steps in RULES] for _ in range(a.rounds - 1)]
+    for index, (rule, steps) in enumerate(RULES):
         found, sets, seconds = locate(scratch, rule, steps)
+        seconds = statistics.median([seconds] + [times[index] for times in timed])
         differs = (exact >= threshold) != (found >= 0.2 * found.max(axis=(1, 2), keepdims=True))
         error = (np.abs(found - exact) / largest).max(axis=(1, 2))
         rows.append(dict(
@@ -72,7 +80,7 @@ with tempfile.TemporaryDirectory() as directory:
             same=float(np.mean([x == y for x, y in zip(sets, exact_sets)]))))
 
 print(f"{len(exact)} prompts of {len(exact_sets)} facts; {a.model}\n")
-print("| rule | ms/prompt | × riemann 20 | error by largest score: median, 99 %, max | prompts with wrong coarse set "
+print(f"| rule | ms/prompt | × {rows[0]['name']} | error by largest score: median, 99 %, max | prompts with wrong coarse set "
       "| neurons within 1 % that differ | facts with the same refined set |\n| --- | --- | --- | --- | --- | --- | --- |")
 for r in rows:
     q = np.quantile(r["error"], [0.5, 0.99, 1])

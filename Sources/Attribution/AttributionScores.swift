@@ -50,6 +50,23 @@ extension BERT {
   public func attributions(
     _ targets: [AttributionTarget], rule: AttributionRule, threads: ThreadCount = .allCores, memory: Int = 1 << 30
   ) -> [AttributionScores] {
+    // Traced prompts may take half of the memory; what is left of it goes to their points.
+    var (start, end, traced) = (0, 0, 0)
+    var result: [AttributionScores] = []
+    while start < targets.count {
+      while end < targets.count, end == start || traced + traceBytes(targets[end]) <= memory / 2 {
+        traced += traceBytes(targets[end])
+        end += 1
+      }
+      result += attributed(Array(targets[start..<end]), rule, threads, memory: max(memory - traced, memory / 2))
+      (start, traced) = (end, 0)
+    }
+    return result
+  }
+
+  private func attributed(
+    _ targets: [AttributionTarget], _ rule: AttributionRule, _ threads: ThreadCount, memory: Int
+  ) -> [AttributionScores] {
     guard let (nodes, weights) = rule.points else {
       return adaptiveAttributions(targets, threads: threads, memory: memory).scores
     }

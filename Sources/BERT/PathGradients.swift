@@ -40,6 +40,11 @@ public struct PathSum: Sendable {
   public var probability = 0.0
   /// Σ weight · ∂P(answer)/∂w, `[intermediate]`.
   public var gradient: [Float]
+
+  mutating func add(_ p: Double, _ values: [Float], times weight: Double) {
+    probability += weight * p
+    for index in gradient.indices { gradient[index] += Float(weight) * values[index] }
+  }
 }
 
 /// Prompts after one forward pass, kept so that points of their paths can be taken again and again.
@@ -119,17 +124,14 @@ extension BERT {
           sums.append((point.target, point.layer, PathSum(gradient: Array(repeating: 0, count: width))))
         }
         let values = pass.gradients.rows(row, count: 1).values
-        let last = sums.count - 1
-        sums[last].sum.probability += point.weight * Double(pass.probabilities[row])
-        for index in 0..<width { sums[last].sum.gradient[index] += Float(point.weight) * values[index] }
+        sums[sums.count - 1].sum.add(Double(pass.probabilities[row]), values, times: point.weight)
       }
       return sums
     }
     let none = PathSum(gradient: Array(repeating: 0, count: width))
     var totals = traced.targets.map { _ in Array(repeating: none, count: layerCount) }
     for (target, layer, sum) in partial.joined() {
-      totals[target][layer].probability += sum.probability
-      for index in 0..<width { totals[target][layer].gradient[index] += sum.gradient[index] }
+      totals[target][layer].add(sum.probability, sum.gradient, times: 1)
     }
     return totals
   }
@@ -175,10 +177,18 @@ extension BERT {
     }
   }
 
-  /// Bytes that one point takes in a pass: what each layer above keeps per row, and the logits.
+  /// Bytes that a traced prompt keeps: input, queries, keys and values of every layer.
+  ///
+  /// What the way back from α = 1 needs beside them is gone when the trace is made.
+  public func traceBytes(_ target: AttributionTarget) -> Int { 4 * layerCount * target.prompt.ids.count * 4 * hidden }
+
+  /// Bytes that one point takes in a pass: what each layer above keeps per row, what one layer works with on its way
+  /// back, and the logits.
   private func pathBytes(length: Int, layer: Int) -> Int {
     let above = max(0, layerCount - 1 - layer)
-    let perRow = 6 * hidden + configuration.intermediateSize + configuration.headCount * length
-    return 4 * (above * length * perRow + 2 * configuration.vocabularySize + 2 * configuration.intermediateSize)
+    let kept = 5 * hidden + configuration.intermediateSize + configuration.headCount * length
+    let working = above > 0 ? 7 * hidden + 2 * configuration.intermediateSize : 0
+    let ends = 2 * configuration.vocabularySize + 2 * configuration.intermediateSize
+    return 4 * (length * (above * kept + working) + ends)
   }
 }

@@ -74,11 +74,14 @@ struct LocateOptions: ParsableArguments {
   @Option(help: "At most so many facts of a relation, from the first on.")
   var limit: Int?
 
-  @Option(help: "The sum that stands for the integral: \(AttributionRule.names.joined(separator: ", ")).")
-  var rule = "riemann"
+  @Option(
+    help: ArgumentHelp(
+      "How the integral is taken: \(AttributionRule.names.joined(separator: ", ")). "
+        + "Default: adaptive, or with --steps the paper's sum, riemann."))
+  var rule: String?
 
-  @Option(help: "Points on the path.")
-  var steps = 20
+  @Option(help: "Points on the path, for the rules that take a number of them. Default: 20, as in the paper.")
+  var steps: Int?
 
   @Flag(help: "Locate by activation alone, the paper's baseline.")
   var baseline = false
@@ -87,17 +90,23 @@ struct LocateOptions: ParsableArguments {
   var memory = 1024
 
   func validate() throws {
-    guard AttributionRule.names.contains(rule) else {
+    guard rule.map(AttributionRule.names.contains) ?? true else {
       throw ValidationError("--rule is one of \(AttributionRule.names.joined(separator: ", ")).")
     }
-    guard (1...10_000).contains(steps) else { throw ValidationError("--steps must lie between 1 and 10000.") }
+    guard steps.map((1...10_000).contains) ?? true else {
+      throw ValidationError("--steps must lie between 1 and 10000.")
+    }
+    guard steps == nil || rule != AttributionRule.adaptive.name else {
+      throw ValidationError("--rule adaptive chooses its points itself; leave --steps out, or name another rule.")
+    }
     if let limit, limit < 1 { throw ValidationError("--limit must be at least 1.") }
     guard (1...(1 << 20)).contains(memory) else { throw ValidationError("--memory must be at least 1 (megabyte).") }
   }
 
   var method: LocatingMethod {
     if baseline { return .baseline }
-    return .attribution(AttributionRule(name: rule, steps: steps) ?? .riemann(steps: steps))
+    let name = rule ?? (steps == nil ? AttributionRule.adaptive : .riemann(steps: 20)).name
+    return .attribution(AttributionRule(name: name, steps: steps ?? 20) ?? .adaptive)
   }
 
   var memoryBytes: Int { memory << 20 }

@@ -98,6 +98,38 @@ struct AttributionTests {
     }
   }
 
+  @Test(
+    "the adaptive rule's two weights integrate P(1 − P) times a straight line, where the log-odds run as a cubic",
+    arguments: [(0.0, 0.0, 0.0), (-3, 4, 0), (2, -5, 3), (-9, 2, 5)])
+  func productWeights(start: Double, slope: Double, bend: Double) {
+    func odds(_ alpha: Double) -> Double { start + slope * alpha + bend * alpha * alpha * alpha }
+    func p(_ alpha: Double) -> Double { 1 / (1 + exp(-odds(alpha))) }
+    func share(_ alpha: Double) -> Double { p(alpha) * (1 - p(alpha)) }
+    func course(_ alpha: Double) -> AdaptivePath.Course {
+      (p(alpha), share(alpha) * (slope + 3 * bend * alpha * alpha))
+    }
+    let weights = AdaptivePath.firstWeights(low: course(AdaptivePath.firstAlpha), high: course(1))
+    for line in [{ (_: Double) in 1.0 }, { $0 }, { 2 - 3 * $0 }] {
+      // The midpoint rule with 20,000 strips is off by about 1e-9 here; the twelve nodes of the weights by less than 1e-5.
+      let dense = (0..<20_000).reduce(0.0) { sum, strip in
+        let alpha = (Double(strip) + 0.5) / 20_000
+        return sum + share(alpha) * line(alpha) / 20_000
+      }
+      let found =
+        weights.low * share(AdaptivePath.firstAlpha) * line(AdaptivePath.firstAlpha) + weights.high * share(1) * line(1)
+      #expect(abs(found - dense) < 1e-5)
+    }
+  }
+
+  @Test("the adaptive rule's two weights are Radau's where P(1 − P) is constant or float32 cannot tell it")
+  func radauWeights() {
+    for course in [(p: 0.3, slope: 0.0), (p: 1, slope: 0), (p: 0.9995, slope: 0.001), (p: 0, slope: 0)] {
+      let weights = AdaptivePath.firstWeights(low: course, high: course)
+      // Sums of twelve doubles.
+      #expect(abs(weights.low - 0.75) < 1e-12 && abs(weights.high - 0.25) < 1e-12)
+    }
+  }
+
   @Test("the paper's nodes end at 1, the authors' code's begin at 0")
   func riemannNodes() {
     #expect(AttributionRule.riemann(steps: 4).points?.nodes == [0.25, 0.5, 0.75, 1])

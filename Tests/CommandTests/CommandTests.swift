@@ -49,6 +49,17 @@ struct CommandTests {
     }
   }
 
+  @Test("locate is adaptive by itself, and the paper's sum when only its steps are given")
+  func defaultRule() throws {
+    for (options, rule, steps) in [
+      ([], "adaptive", 0), (["--steps", "3"], "riemann", 3), (["--rule", "gauss-legendre"], "gauss-legendre", 20),
+    ] {
+      let run = try Command(["locate", "--relation", "R1", "--format", "json"] + options + Command.fixture)
+      let relation = try #require((try run.json()["relations"] as? [[String: Any]])?.first)
+      #expect(relation["rule"] as? String == rule && relation["steps"] as? Int == steps)
+    }
+  }
+
   @Test("update, diff and evaluate follow each other, and erase after them")
   func edits() throws {
     try FixtureFiles.withDirectory { directory in
@@ -150,6 +161,7 @@ struct CommandTests {
       ["predict"], ["locate"], ["frobnicate"], ["predict", "[MASK]", "--top", "0"],
       ["predict", "[MASK]", "--tops", "3"],
       ["locate", "--relation", "R1", "--rule", "simpson"], ["locate", "--relation", "R1", "--steps", "0"],
+      ["locate", "--relation", "R1", "--rule", "adaptive", "--steps", "3"],
       ["bench", "--rule", "simpson:3"],
       ["update", "--relation", "R1", "--subject", "orvia", "--to", "Corin", "-o", "x", "--confidence", "1"],
       ["update", "--relation", "R1", "--subject", "orvia", "--to", "Corin"],

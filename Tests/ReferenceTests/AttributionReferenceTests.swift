@@ -3,6 +3,8 @@ import BERT
 import Foundation
 import HDF5
 import Kernels
+import Neurons
+import Relations
 import Testing
 
 @Suite("Attributions of kn-mini", .enabled(if: SharedReference.isEnabled))
@@ -74,6 +76,39 @@ struct AttributionReferenceTests {
       #expect(worst <= 2e-4 * a.largest)
     }
     #expect(split.map(\.values) == again.map(\.values))
+  }
+
+  @Test("a prompt of 512 pieces that its budget does not hold at once is split, with the same result")
+  func longPrompt() throws {
+    let filler = Array(repeating: "It is known that this is so", count: 71).joined(separator: " ")
+    let prompt = try model.encode("The capital of Ireland is [MASK] . \(filler) It is known that this .")
+    #expect(prompt.ids.count == 512)
+    let target = AttributionTarget(prompt: prompt, answer: try model.answer("Dublin"))
+    for rule in [AttributionRule.riemann(steps: 3), .adaptive] {
+      // One point in the lowest layer takes 47 MB here: a megabyte leaves each point a pass of its own.
+      let whole = model.bert.attributions([target], rule: rule)[0]
+      let split = model.bert.attributions([target], rule: rule, memory: 1 << 20)[0]
+      let worst = zip(whole.values, split.values).map { abs($0 - $1) }.max() ?? .infinity
+      // Float32 sums in another order, as above.
+      #expect(worst <= 2e-4 * whole.largest)
+    }
+  }
+
+  @Test("the adaptive rule refines the golden relations' facts to the sets of the exact integral")
+  func adaptiveSets() throws {
+    let catalogue = try RelationCatalogue(directory: SharedReference.relations)
+    let selection = try FactSelection(
+      contentsOf: SharedReference.directory.appending(path: "reference/kn-mini/facts.json"))
+    for name in ["P101", "P103"] {
+      let relation = try catalogue.relation(named: name)
+      let facts = try relation.choose(subjects: [], selection: selection, limit: 2).map {
+        ($0, relation.prompts(for: $0))
+      }
+      let sets = try [AttributionRule.adaptive, .gaussLegendre(steps: 24)].map {
+        try model.locate(facts, relation: name, method: .attribution($0)).facts.map { $0.neurons.map(\.neuron) }
+      }
+      #expect(sets[0] == sets[1])
+    }
   }
 
   @Test("the adaptive rule's coarse sets are those of the exact integral, but for scores within 1 % of the threshold")
