@@ -32,7 +32,7 @@ ap.add_argument("--facts", type=int, default=10)
 ap.add_argument("--seed", type=int, default=0)
 ap.add_argument("--random", type=int, default=0)
 ap.add_argument("--show", action="store_true", help="a line per edit on standard error")
-a = ap.parse_args(sys.argv[1:len(sys.argv) - len(extra) - 1] if extra else None)
+a = ap.parse_args(sys.argv[1:sys.argv.index("--")] if "--" in sys.argv else None)
 draw = random.Random(a.seed)
 config = json.loads((pathlib.Path(a.model) / "config.json").read_text())
 

@@ -5,7 +5,7 @@
 
 Each relation is located as a whole once, so that p and the sharing rule are the relation's. Of each relation, facts
 are drawn that the model gets right on the edited prompt; t' is another answer of the relation, drawn as well. What
-follows -- goes to `knedit update`. Needs nothing but Python.
+follows -- goes to `knedit update`, by the paper's method unless it names another. Needs nothing but Python.
 """
 import argparse
 import json
@@ -18,13 +18,14 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 extra = sys.argv[sys.argv.index("--") + 1:] if "--" in sys.argv else []
+method = [] if "--method" in extra else ["--method", "paper"]
 ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 ap.add_argument("--knedit", default=str(HERE.parent / ".build/release/knedit"))
 ap.add_argument("--model", default=str(HERE / "demo"))
 ap.add_argument("--relations", default=str(HERE / "demo/relations"))
 ap.add_argument("--facts", type=int, default=10)
 ap.add_argument("--seed", type=int, default=0)
-a = ap.parse_args(sys.argv[1:len(sys.argv) - len(extra) - 1] if extra else None)
+a = ap.parse_args(sys.argv[1:sys.argv.index("--")] if "--" in sys.argv else None)
 shared = ["--model", a.model, "--relations", a.relations, "--format", "json", "--quiet"]
 
 
@@ -52,7 +53,8 @@ with tempfile.TemporaryDirectory() as scratch:
             seed = draw.randrange(1000)
             out = pathlib.Path(scratch) / "out"
             update = knedit("update", "--relation", relation, "--subject", subject, "--from", old, "--to", new,
-                            "--neurons", neurons, "-o", out, "--force", "--seed", seed, *extra)
+                            "--neurons", neurons, "-o", out, "--force", "--hold-out", 0, "--seed", seed, *method,
+                            *extra)
             if update.returncode:
                 if "o knowledge neuron" not in update.stderr:
                     sys.exit(update.stderr)

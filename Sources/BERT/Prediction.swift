@@ -35,6 +35,10 @@ extension BERT {
   /// The most rows of one packed pass: enough to keep matrix products busy, little enough to stay in the caches.
   static let packedRows = 1024
 
+  /// Fewer rows than this for each thread go through one pass whose products all threads share: weights are then laid out
+  /// once for all of them, which costs more than the arithmetic of so few rows.
+  static let fewestRows = 128
+
   /// Runs prompts, packed without padding, and reads each one's prediction.
   ///
   /// - Parameters:
@@ -76,6 +80,7 @@ extension BERT {
 
   /// The rows of each pass that give all threads the same number of passes, of about the same size.
   func balancedRows(_ total: Int, _ threads: ThreadCount) -> Int {
+    if total < Self.fewestRows * threads.value { return max(1, total) }
     let rounds = (total + Self.packedRows * threads.value - 1) / (Self.packedRows * threads.value)
     let passes = max(1, rounds * threads.value)
     return (total + passes - 1) / passes

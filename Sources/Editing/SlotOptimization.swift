@@ -25,7 +25,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
 
   /// The defaults of an update, chosen on the measurements in docs/editing.md.
   public static let update = SlotOptimization(
-    slots: 32, layers: 1, confidence: 0.9, steps: 60, rate: 0.05, neighbourWeight: 30, sameRelation: 200,
+    slots: 32, layers: 2, confidence: 0.95, steps: 40, rate: 0.05, neighbourWeight: 50, sameRelation: 200,
     otherRelations: 300)
 
   /// The defaults of an erasure.
@@ -47,6 +47,22 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     self.sameRelation = sameRelation
     self.otherRelations = otherRelations
   }
+
+  /// The same for an update of several facts at once.
+  ///
+  /// The facts' losses add up, so neighbours weigh more, by the square root of their number; as do neighbours of several
+  /// relations, up to ``mostNeighbours``, and steps, once more for each factor of ten.
+  public func scaled(edits: Int, relations: Int) -> SlotOptimization {
+    guard edits > 1 else { return self }
+    var result = self
+    result.neighbourWeight *= Double(edits).squareRoot()
+    result.sameRelation = max(sameRelation, min(sameRelation * relations, Self.mostNeighbours))
+    result.steps = Int(Double(steps) * (1 + log10(Double(edits))))
+    return result
+  }
+
+  /// Neighbours of the edited relations together, where there are several.
+  static let mostNeighbours = 2000
 
   /// The layers that may be edited, of a model with so many.
   public func editedLayers(_ layerCount: Int) -> Range<Int> { max(0, layerCount - layers)..<layerCount }

@@ -21,33 +21,47 @@ extension MaskedLanguageModel {
   /// The outcome of each answer, given by its pieces' questions.
   func outcomes(_ questions: [[AttributionTarget]], threads: ThreadCount) -> [AnswerOutcome] {
     let flat = questions.flatMap { $0 }
-    let pieces = bert.predict(flat.map(\.prompt), threads: threads) { index, prediction in
-      let wanted = flat[index].answer
-      return (Double(prediction.logProbabilities[wanted]), prediction.rank(of: wanted), prediction.best)
+    return put(
+      together: bert.predict(flat.map(\.prompt), threads: threads) { Piece($1, flat[$0].answer) }, questions)
+  }
+
+  /// The same, with ln P over the vocabulary for each piece's question.
+  func outcomesAndDistributions(
+    _ questions: [[AttributionTarget]], threads: ThreadCount
+  ) -> (outcomes: [AnswerOutcome], logProbabilities: [[Float]]) {
+    let flat = questions.flatMap { $0 }
+    let rows = bert.predict(flat.map(\.prompt), threads: threads) {
+      (Piece($1, flat[$0].answer), $1.logProbabilities)
     }
+    return (put(together: rows.map(\.0), questions), rows.map(\.1))
+  }
+
+  private func put(together pieces: [Piece], _ questions: [[AttributionTarget]]) -> [AnswerOutcome] {
     var next = 0
     return questions.map { factors in
       var outcome = AnswerOutcome()
       for factor in factors {
-        let (logProbability, rank, best) = pieces[next]
-        outcome.logProbability += logProbability
-        outcome.rank = max(outcome.rank, rank)
-        outcome.best.append(best)
-        outcome.isBest = outcome.isBest && best == factor.answer
+        let piece = pieces[next]
+        outcome.logProbability += piece.logProbability
+        outcome.rank = max(outcome.rank, piece.rank)
+        outcome.best.append(piece.best)
+        outcome.isBest = outcome.isBest && piece.best == factor.answer
         next += 1
       }
       return outcome
     }
   }
+}
 
-  /// Mean over prompts of the Kullback-Leibler divergence, in nats, of what `after` says from what this model says.
-  func divergence(to after: MaskedLanguageModel, on prompts: [EncodedPrompt], threads: ThreadCount) -> Double {
-    let before = bert.predict(prompts, threads: threads) { $1.logProbabilities }
-    let parts = after.bert.predict(prompts, threads: threads) { index, prediction in
-      zip(before[index], prediction.logProbabilities).reduce(0.0) { sum, pair in
-        pair.0 < -30 ? sum : sum + exp(Double(pair.0)) * Double(pair.0 - pair.1)
-      }
-    }
-    return max(0, parts.reduce(0, +) / Double(max(1, parts.count)))
+/// What a model makes of one word piece.
+private struct Piece: Sendable {
+  let logProbability: Double
+  let rank: Int
+  let best: Int
+
+  init(_ prediction: Prediction, _ wanted: Int) {
+    logProbability = Double(prediction.logProbabilities[wanted])
+    rank = prediction.rank(of: wanted)
+    best = prediction.best
   }
 }

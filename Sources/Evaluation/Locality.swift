@@ -1,4 +1,5 @@
 import BERT
+import Foundation
 import Kernels
 
 /// How far an edit moved what the model says where it should have stayed.
@@ -14,13 +15,20 @@ struct Locality: Sendable, Hashable {
     before: MaskedLanguageModel, after: MaskedLanguageModel, _ questions: [Question], order: AnswerOrder,
     threads: ThreadCount
   ) throws {
-    let old = try before.answerFigures(questions, order: order, threads: threads)
-    let new = try after.answerFigures(questions, order: order, threads: threads)
-    (perplexityBefore, perplexityAfter) = (old.perplexity, new.perplexity)
-    kept = Double(zip(old.best, new.best).count { $0 == $1 }) / Double(max(1, questions.count))
-    divergence = before.divergence(
-      to: after,
-      on: try questions.flatMap { try before.factors($0.prompt, answer: $0.answer, order: order) }.map(\.prompt),
-      threads: threads)
+    let factors = try questions.map { try before.factors($0.prompt, answer: $0.answer, order: order) }
+    let (old, logs) = before.outcomesAndDistributions(factors, threads: threads)
+    let (new, moved) = after.outcomesAndDistributions(factors, threads: threads)
+    func perplexity(_ outcomes: [AnswerOutcome]) -> Double {
+      exp(-outcomes.reduce(0) { $0 + $1.logProbability } / Double(max(1, outcomes.count)))
+    }
+    (perplexityBefore, perplexityAfter) = (perplexity(old), perplexity(new))
+    kept = Double(zip(old, new).count { $0.best == $1.best }) / Double(max(1, questions.count))
+    let parts = zip(logs, moved).map { before, after in
+      zip(before, after).reduce(0.0) { sum, pair in
+        // e^−30 of anything is nothing, and not worth an exponential.
+        pair.0 < -30 ? sum : sum + exp(Double(pair.0)) * Double(pair.0 - pair.1)
+      }
+    }
+    divergence = max(0, parts.reduce(0, +) / Double(max(1, parts.count)))
   }
 }

@@ -69,10 +69,11 @@ public enum UpdateMethod: Sendable, Hashable {
     questions: EvaluationQuestions, heldBack: [Template], order: AnswerOrder, seed: UInt64, threads: ThreadCount
   ) throws -> OptimizedUpdate {
     var generator = SeededGenerator(seed: seed &+ 2)
+    let names = Set(edits.map(\.fact.relation)).sorted()
+    let parameters = parameters.scaled(edits: edits.count, relations: names.count)
     let neighbours = Neighbours(
       catalogue: catalogue, excluded: questions.facts, subjects: Set(edits.map(\.fact.subject)),
       heldBack: Set(heldBack))
-    let names = Set(edits.map(\.fact.relation)).sorted()
     return OptimizedUpdate(
       targets: try edits.map { edit in
         try edit.prompts.flatMap { try model.factors($0, answer: edit.newAnswer, order: order) }

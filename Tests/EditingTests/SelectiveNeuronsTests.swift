@@ -28,3 +28,16 @@ struct SelectiveNeuronsTests {
     #expect(selectiveNeurons(3, among: [], own: [[]], neighbours: []).isEmpty)
   }
 }
+
+@Suite("Optimising several facts at once")
+struct ScalingTests {
+  @Test("neighbours weigh more by the square root of the facts, and one fact changes nothing")
+  func scaled() {
+    let one = SlotOptimization.update
+    #expect(one.scaled(edits: 1, relations: 1) == one)
+    let hundred = one.scaled(edits: 100, relations: 3)
+    #expect(hundred.neighbourWeight == 10 * one.neighbourWeight && hundred.steps == 3 * one.steps)
+    #expect(hundred.sameRelation == 3 * one.sameRelation && hundred.otherRelations == one.otherRelations)
+    #expect(one.scaled(edits: 2, relations: 99).sameRelation == 2000)
+  }
+}
