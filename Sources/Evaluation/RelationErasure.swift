@@ -132,7 +132,8 @@ public struct RelationErasure: Sendable {
       let names = Set(located.facts.map { Fact(relation: relation.name, subject: $0.subject, answer: $0.answer) })
       judged = relation.facts.filter(names.contains)
     case .optimized(let optimization):
-      judged = facts
+      // In the relation's order, in which the record's indices will name them.
+      judged = relation.facts.filter(Set(facts).contains)
       neurons = []
       if request.located != nil {
         located = try request.locate([], progress: progress)
