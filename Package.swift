@@ -28,8 +28,10 @@ let package = Package(
     .target(name: "BERT", dependencies: ["Checkpoint", "Kernels", "Tensors", "Tokenization"]),
     .target(name: "Attribution", dependencies: ["BERT", "Kernels"]),
     .target(name: "Neurons", dependencies: ["Attribution", "BERT", "HDF5", "Kernels", "Relations"]),
-    .target(name: "Editing", dependencies: ["BERT", "Checkpoint", "Neurons", "Relations"]),
-    .target(name: "Evaluation", dependencies: ["BERT", "Checkpoint", "Editing", "Kernels", "Neurons", "Relations"]),
+    .target(name: "Editing", dependencies: ["BERT", "Checkpoint", "Kernels", "Neurons", "Relations"]),
+    .target(
+      name: "Evaluation",
+      dependencies: ["Attribution", "BERT", "Checkpoint", "Editing", "Kernels", "Neurons", "Relations"]),
     .target(name: "Benchmark", dependencies: ["Attribution", "BERT", "Checkpoint", "Kernels"]),
     .executableTarget(
       name: "knedit",
@@ -50,7 +52,7 @@ let package = Package(
     .testTarget(name: "EditingTests", dependencies: ["BERT", "Editing", "FixtureFiles", "Neurons", "Relations"]),
     .testTarget(
       name: "EvaluationTests",
-      dependencies: ["BERT", "Checkpoint", "Editing", "Evaluation", "FixtureFiles", "Neurons", "Relations"]),
+      dependencies: ["BERT", "Checkpoint", "Editing", "Evaluation", "FixtureFiles", "Kernels", "Neurons", "Relations"]),
     .testTarget(name: "CommandTests", dependencies: ["FixtureFiles", "knedit"]),
     .testTarget(
       name: "ReferenceTests",
