@@ -64,6 +64,13 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// Neighbours of the edited relations together, where there are several.
   static let mostNeighbours = 2000
 
+  /// Whether every number is one that an optimisation can be run with.
+  public var isSound: Bool {
+    slots > 0 && layers > 0 && (0...1_000_000).contains(steps) && (0...1_000_000).contains(sameRelation)
+      && (0...1_000_000).contains(otherRelations) && confidence > 0 && confidence < 1 && rate.isFinite
+      && neighbourWeight.isFinite
+  }
+
   /// The layers that may be edited, of a model with so many.
   public func editedLayers(_ layerCount: Int) -> Range<Int> { max(0, layerCount - layers)..<layerCount }
 

@@ -69,16 +69,7 @@ public struct EditRequest: Sendable {
         facts, relation: relation.name, method: method, order: order, threads: threads, memory: memory,
         progress: progress)
     }
-    let configuration = model.bert.configuration
-    for neuron in located.facts.flatMap(\.refinedSet) {
-      guard (0..<configuration.layerCount).contains(neuron.layer),
-        (0..<configuration.intermediateSize).contains(neuron.index)
-      else {
-        throw LocationError.noSuchNeuron(
-          layer: neuron.layer, index: neuron.index, layers: configuration.layerCount,
-          width: configuration.intermediateSize)
-      }
-    }
+    try model.bert.configuration.requireNeurons(located.facts.flatMap(\.refinedSet))
     return located
   }
 
@@ -105,6 +96,16 @@ public struct EditRequest: Sendable {
       throw CheckpointError.cannotWrite(path: url.path, reason: error.localizedDescription)
     }
     return record
+  }
+}
+
+extension BERTConfiguration {
+  /// Refuses neurons that the model does not have.
+  func requireNeurons(_ neurons: [Neuron]) throws(LocationError) {
+    for neuron in neurons
+    where !(0..<layerCount).contains(neuron.layer) || !(0..<intermediateSize).contains(neuron.index) {
+      throw .noSuchNeuron(layer: neuron.layer, index: neuron.index, layers: layerCount, width: intermediateSize)
+    }
   }
 }
 

@@ -43,6 +43,11 @@ public struct RecordEvaluation: Sendable, Encodable {
   ) throws {
     try Self.requireFingerprint(record.source, source)
     if let result, let expected = record.result { try Self.requireFingerprint(expected, result) }
+    // A record is a file, which anyone may have changed.
+    guard record.method.optimization?.isSound ?? true else {
+      throw EditError.incompleteRecord(field: "optimization that can be carried out")
+    }
+    try source.bert.configuration.requireNeurons(record.neurons)
     self.record = record
     usedWrittenCheckpoint = result != nil
     let order = record.order ?? .leftToRight
@@ -74,6 +79,7 @@ public struct RecordEvaluation: Sendable, Encodable {
       let layers = method.controlLayers(source.bert.configuration.layerCount)
       let edits: [FactEdit]
       if let several = record.edits {
+        guard !several.isEmpty else { throw EditError.noEdits }
         edits = several
       } else {
         guard let fact = record.fact else { throw EditError.incompleteRecord(field: "fact") }

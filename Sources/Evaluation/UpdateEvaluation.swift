@@ -98,8 +98,8 @@ public struct UpdateEvaluation: Sendable, Hashable, Encodable {
         oldWins: second.old[index].isBest, newWins: second.new[index].isBest)
     }
     edited = rows[0]
-    paraphrases = Array(rows[1...edit.prompts.count])
-    heldBack = Array(rows[(1 + edit.prompts.count)...])
+    paraphrases = Array(rows.dropFirst().prefix(edit.prompts.count))
+    heldBack = Array(rows.dropFirst(1 + edit.prompts.count))
     func share(_ rows: [PromptOutcome], _ holds: (PromptOutcome) -> Bool) -> Double {
       Double(rows.count(where: holds)) / Double(max(1, rows.count))
     }

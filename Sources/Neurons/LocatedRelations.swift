@@ -115,7 +115,7 @@ public enum LocationError: Error, Sendable, Hashable, CustomStringConvertible, L
   case missingRelation(name: String, present: [String])
   /// The file has nothing on that fact.
   case missingFact(subject: String, answer: String, relation: String)
-  /// A neuron that the model does not have.
+  /// A neuron that the model does not have, named by a neurons file or a record.
   case noSuchNeuron(layer: Int, index: Int, layers: Int, width: Int)
 
   /// One sentence for people.
@@ -131,8 +131,8 @@ public enum LocationError: Error, Sendable, Hashable, CustomStringConvertible, L
     case .missingFact(let subject, let answer, let relation):
       "The neurons file has nothing on ⟨\(subject), \(relation), \(answer)⟩; locate this fact too."
     case .noSuchNeuron(let layer, let index, let layers, let width):
-      "The neurons file names neuron \(index) of layer \(layer), but the model has \(layers) layers of \(width); "
-        + "it was made for another model."
+      "Neuron \(index) of layer \(layer) is asked for, but the model has \(layers) layers of \(width); the file that "
+        + "names it was made for another model."
     }
   }
 

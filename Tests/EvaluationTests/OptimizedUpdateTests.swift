@@ -156,6 +156,27 @@ struct OptimizedEditTests {
     }
   }
 
+  @Test("a record that someone has changed is an error or is judged, never a crash")
+  func hostileRecords() throws {
+    try FixtureFiles.withDirectory { directory in
+      let request = try fixture.request(directory.appending(path: "out"))
+      let record = try FactUpdate(
+        request: request, fact: request.relation.facts[0], newAnswer: "Corin", ownPrompts: [],
+        method: .optimized(optimization)
+      ).carryOut().record
+      func judge(_ change: (inout EditRecord) -> Void) throws {
+        var changed = record
+        change(&changed)
+        _ = try RecordEvaluation(changed, source: fixture.model, result: nil, catalogue: fixture.catalogue)
+      }
+      #expect(throws: LocationError.self) { try judge { $0.neurons.append(Neuron(layer: 2, index: 0)) } }
+      #expect(throws: EditError.self) { try judge { $0.method.optimization?.steps = -1 } }
+      #expect(throws: EditError.self) { try judge { $0.method.optimization?.layers = 0 } }
+      #expect(throws: EditError.noEdits) { try judge { $0.edits = [] } }
+      try judge { $0.prompts = [] }
+    }
+  }
+
   @Test("limits name what an update misses, and nothing when it holds")
   func limits() throws {
     try FixtureFiles.withDirectory { directory in
