@@ -39,13 +39,28 @@ public struct OptimizedErasure: EditingMethod {
     self.threads = threads
   }
 
-  /// The slots after the edit.
-  public func valueSlots(of neurons: [Neuron], in model: MaskedLanguageModel) -> [ValueSlot] {
+  /// What the edit asks of the model: the targets in their order, then the neighbours.
+  ///
+  /// - Parameter lowestLayer: The lowest layer whose slots may change.
+  public func traced(in model: MaskedLanguageModel, from lowestLayer: Int) -> TracedGoals {
     let level = Self.ownShare / Double(max(1, answerCount))
     let goals = targets.map {
       OutputGoal(prompt: $0.prompt, wanted: .level($0.answer, at: level), weight: 1 / Double(targets.count))
     }
-    return optimization.minimize(
-      goals + optimization.staying(neighbours), neurons: neurons, in: model.bert, threads: threads)
+    return TracedGoals(model.bert, goals + optimization.staying(neighbours), from: lowestLayer, threads: threads)
+  }
+
+  /// The slots after the edit.
+  ///
+  /// - Parameter traced: What ``traced(in:from:)`` gives, where it is at hand.
+  public func valueSlots(of neurons: [Neuron], traced: TracedGoals) -> [ValueSlot] {
+    let questions = Dictionary(grouping: targets.indices, by: { targets[$0].answer }).sorted { $0.key < $1.key }
+    return optimization.minimize(traced, questions: questions.map(\.value), neurons: neurons)
+  }
+
+  /// The slots after the edit.
+  public func valueSlots(of neurons: [Neuron], in model: MaskedLanguageModel) -> [ValueSlot] {
+    guard let lowest = neurons.map(\.layer).min() else { return [] }
+    return valueSlots(of: neurons, traced: traced(in: model, from: lowest))
   }
 }

@@ -32,8 +32,19 @@ public struct OptimizedUpdate: EditingMethod {
     self.threads = threads
   }
 
-  /// The slots after the edit.
-  public func valueSlots(of neurons: [Neuron], in model: MaskedLanguageModel) -> [ValueSlot] {
+  /// Per fact, where the goals of its targets are among those of ``traced(in:from:)``.
+  public var positions: [Range<Int>] {
+    var start = 0
+    return targets.map { own in
+      defer { start += own.count }
+      return start..<start + own.count
+    }
+  }
+
+  /// What the edit asks of the model: the targets in their order, then the neighbours.
+  ///
+  /// - Parameter lowestLayer: The lowest layer whose slots may change.
+  public func traced(in model: MaskedLanguageModel, from lowestLayer: Int) -> TracedGoals {
     let goals = targets.flatMap { own in
       own.map {
         OutputGoal(
@@ -41,7 +52,24 @@ public struct OptimizedUpdate: EditingMethod {
           weight: 1 / Double(own.count))
       }
     }
-    return optimization.minimize(
-      goals + optimization.staying(neighbours), neurons: neurons, in: model.bert, threads: threads)
+    return TracedGoals(model.bert, goals + optimization.staying(neighbours), from: lowestLayer, threads: threads)
+  }
+
+  /// The slots after the edit.
+  ///
+  /// - Parameter traced: What ``traced(in:from:)`` gives, where it is at hand.
+  public func valueSlots(of neurons: [Neuron], traced: TracedGoals) -> [ValueSlot] {
+    // Each word piece of an answer is a question of its own.
+    let questions = zip(targets, positions).flatMap { own, positions in
+      let pieces = Dictionary(grouping: positions, by: { own[$0 - positions.lowerBound].answer })
+      return pieces.sorted { $0.key < $1.key }.map(\.value)
+    }
+    return optimization.minimize(traced, questions: questions, neurons: neurons)
+  }
+
+  /// The slots after the edit.
+  public func valueSlots(of neurons: [Neuron], in model: MaskedLanguageModel) -> [ValueSlot] {
+    guard let lowest = neurons.map(\.layer).min() else { return [] }
+    return valueSlots(of: neurons, traced: traced(in: model, from: lowest))
   }
 }

@@ -1,5 +1,8 @@
 import Neurons
 
+/// What the square of a key's norm counts beside what it does on prompts.
+let selectionRidge = 1e-2
+
 /// Chooses neurons that fire for some prompts and not for others.
 ///
 /// Of all choices of `count` neurons, wanted is the one whose activations x are best at telling the two apart, that is
@@ -14,7 +17,7 @@ import Neurons
 public func selectiveNeurons(
   _ count: Int, among candidates: [Neuron], own: [[Float]], neighbours: [[Float]]
 ) -> [Neuron] {
-  let ridge = 1e-2
+  let ridge = selectionRidge
   let width = candidates.count
   /// One column of the normal equations' matrix.
   func column(_ chosen: Int) -> [Double] {

@@ -22,21 +22,23 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public var sameRelation: Int
   /// Prompts of other relations' facts that are neighbours, one a fact.
   public var otherRelations: Int
+  /// What the optimisation varies.
+  public var form: ChangeForm
 
   /// The defaults of an update, chosen on the measurements in docs/editing.md.
   public static let update = SlotOptimization(
-    slots: 32, layers: 2, confidence: 0.95, steps: 40, rate: 0.05, neighbourWeight: 50, sameRelation: 200,
-    otherRelations: 300)
+    slots: 32, layers: 2, confidence: 0.95, steps: 30, rate: 0.05, neighbourWeight: 40, sameRelation: 150,
+    otherRelations: 250, form: .keyed)
 
   /// The defaults of an erasure.
   public static let erasure = SlotOptimization(
     slots: 64, layers: 2, confidence: 0.9, steps: 200, rate: 0.05, neighbourWeight: 60, sameRelation: 0,
-    otherRelations: 1500)
+    otherRelations: 1500, form: .free)
 
   /// All of it.
   public init(
     slots: Int, layers: Int, confidence: Double, steps: Int, rate: Double, neighbourWeight: Double, sameRelation: Int,
-    otherRelations: Int
+    otherRelations: Int, form: ChangeForm
   ) {
     self.slots = slots
     self.layers = layers
@@ -46,6 +48,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     self.neighbourWeight = neighbourWeight
     self.sameRelation = sameRelation
     self.otherRelations = otherRelations
+    self.form = form
   }
 
   /// The same for an update of several facts at once.
@@ -87,30 +90,46 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// The slots of `neurons` after Adam (Kingma & Ba 2015) has brought the goals' loss down.
   ///
   /// Stops early when the loss is as good as nothing. Deterministic.
-  func minimize(_ goals: [OutputGoal], neurons: [Neuron], in model: BERT, threads: ThreadCount) -> [ValueSlot] {
+  /// - Parameter questions: Per question, the positions of its goals; see ``ChangeForm/keyed``.
+  func minimize(_ traced: TracedGoals, questions: [[Int]], neurons: [Neuron]) -> [ValueSlot] {
     guard !neurons.isEmpty else { return [] }
-    let objective = SlotObjective(
-      model, goals: goals, slots: neurons.map { (layer: $0.layer, index: $0.index) }, threads: threads)
+    let model = traced.model
     let hidden = model.configuration.hiddenSize
-    var changes = neurons.map { _ in [Float](repeating: 0, count: hidden) }
-    var first = changes
-    var second = changes
+    let directions =
+      switch form {
+      case .free: SlotDirections(free: neurons.count)
+      case .keyed:
+        SlotDirections(
+          keysOf: questions,
+          neighbours: traced.goals.indices.filter {
+            if case .unchanged = traced.goals[$0].wanted { true } else { false }
+          }, neurons: neurons, in: traced)
+      }
+    let objective = SlotObjective(traced, slots: neurons.map { (layer: $0.layer, index: $0.index) })
+    let values = Matrix(rows: directions.weights.rows, columns: hidden)
+    var first = [Float](repeating: 0, count: values.rows * hidden)
+    var second = first
+    func changes() -> [[Float]] {
+      let all = directions.changes(values)
+      return neurons.indices.map { all.rows($0, count: 1).values }
+    }
     for step in 0..<steps {
-      let state = objective.evaluate(changes)
+      let state = objective.evaluate(changes())
       if state.loss < neighbourWeight * Self.negligibleDivergence { break }
+      let gradients = directions.gradients(state.gradients, hidden: hidden)
       let (decay1, decay2) = (1 - pow(0.9, Float(step + 1)), 1 - pow(0.999, Float(step + 1)))
       let size = Float(rate) * (1 - Float(step) / Float(steps))
-      for slot in changes.indices {
+      for row in 0..<values.rows {
         for column in 0..<hidden {
-          let gradient = state.gradients[slot][column]
-          first[slot][column] = 0.9 * first[slot][column] + 0.1 * gradient
-          second[slot][column] = 0.999 * second[slot][column] + 0.001 * gradient * gradient
-          changes[slot][column] -=
-            size * (first[slot][column] / decay1) / ((second[slot][column] / decay2).squareRoot() + 1e-8)
+          let (gradient, position) = (gradients[row, column], row * hidden + column)
+          first[position] = 0.9 * first[position] + 0.1 * gradient
+          second[position] = 0.999 * second[position] + 0.001 * gradient * gradient
+          values[row, column] -=
+            size * (first[position] / decay1) / ((second[position] / decay2).squareRoot() + 1e-8)
         }
       }
     }
-    return zip(neurons, changes).map { neuron, change in
+    return zip(neurons, changes()).map { neuron, change in
       let before = model.weights.valueSlot(layer: neuron.layer, index: neuron.index)
       return ValueSlot(layer: neuron.layer, index: neuron.index, values: zip(before, change).map { $0 + $1 })
     }

@@ -19,10 +19,25 @@ struct AnswerOutcome: Sendable {
 
 extension MaskedLanguageModel {
   /// The outcome of each answer, given by its pieces' questions.
+  ///
+  /// Questions with the same prompt, as two answers of one piece have, are asked once.
   func outcomes(_ questions: [[AttributionTarget]], threads: ThreadCount) -> [AnswerOutcome] {
     let flat = questions.flatMap { $0 }
-    return put(
-      together: bert.predict(flat.map(\.prompt), threads: threads) { Piece($1, flat[$0].answer) }, questions)
+    var places: [EncodedPrompt: Int] = [:]
+    var asked: [(prompt: EncodedPrompt, positions: [Int])] = []
+    for (position, target) in flat.enumerated() {
+      if let place = places[target.prompt] {
+        asked[place].positions.append(position)
+      } else {
+        places[target.prompt] = asked.count
+        asked.append((target.prompt, [position]))
+      }
+    }
+    let found = bert.predict(asked.map(\.prompt), threads: threads) { [asked] index, prediction in
+      asked[index].positions.map { ($0, Piece(prediction, flat[$0].answer)) }
+    }
+    let pieces = found.flatMap { $0 }.sorted { $0.0 < $1.0 }.map(\.1)
+    return put(together: pieces, questions)
   }
 
   /// The same, with ln P over the vocabulary for each piece's question.
@@ -32,6 +47,21 @@ extension MaskedLanguageModel {
     let flat = questions.flatMap { $0 }
     let rows = bert.predict(flat.map(\.prompt), threads: threads) {
       (Piece($1, flat[$0].answer), $1.logProbabilities)
+    }
+    return (put(together: rows.map(\.0), questions), rows.map(\.1))
+  }
+
+  /// The same, with the Kullback-Leibler divergence of each piece's question from `before`, in nats.
+  func outcomesAndDivergences(
+    _ questions: [[AttributionTarget]], from before: [[Float]], threads: ThreadCount
+  ) -> (outcomes: [AnswerOutcome], divergences: [Double]) {
+    let flat = questions.flatMap { $0 }
+    let rows = bert.predict(flat.map(\.prompt), threads: threads) { index, prediction in
+      let divergence = zip(before[index], prediction.logProbabilities).reduce(0.0) { sum, pair in
+        // e^−30 of anything is nothing, and not worth an exponential.
+        pair.0 < -30 ? sum : sum + exp(Double(pair.0)) * Double(pair.0 - pair.1)
+      }
+      return (Piece(prediction, flat[index].answer), divergence)
     }
     return (put(together: rows.map(\.0), questions), rows.map(\.1))
   }

@@ -73,27 +73,30 @@ public struct FactUpdate: Sendable {
     let olds = try model.factors(prompts[edited], answer: fact.answer, order: request.order)
     let questions = try EvaluationQuestions(
       updating: edit, heldBack: heldBack, in: request.catalogue, model: model, seed: request.seed)
-    let editing: any EditingMethod
     let located: LocatedRelation
     let neurons: [Neuron]
+    let slots: [ValueSlot]
     switch method {
     case .paper:
-      editing = try method.bound(
+      let editing = try method.bound(
         to: [edit], in: model, catalogue: request.catalogue, questions: questions, heldBack: heldBack,
         order: request.order, seed: request.seed, threads: request.threads)
       located = try request.locate([(fact, prompts)], progress: progress)
       neurons = located.unsharedNeurons(of: try located.fact(fact))
+      slots = try editing.valueSlots(of: neurons, in: model)
     case .optimized(let optimization):
       let update = try UpdateMethod.optimized(
         optimization, [edit], in: model, catalogue: request.catalogue, questions: questions, heldBack: heldBack,
         order: request.order, seed: request.seed, threads: request.threads)
-      let selection = NeuronSelection(request, optimization, neighbours: update.neighbours)
+      let selection = NeuronSelection(request, optimization)
+      let traced = update.traced(in: model, from: try selection.lowestLayer)
       let chosen = try selection.choose(
-        for: [edit], of: fact.relation, targets: update.targets, progress: progress)
-      (editing, located, neurons) = (update, chosen.located, chosen.neurons[0])
+        for: [edit], of: fact.relation, at: update.positions, neighbours: update.neighbours.count, of: traced,
+        progress: progress)
+      (located, neurons) = (chosen.located, chosen.neurons[0])
+      slots = update.valueSlots(of: neurons, traced: traced)
     }
     guard !neurons.isEmpty else { throw EditError.noNeurons(relation: fact.relation, subject: fact.subject) }
-    let slots = try editing.valueSlots(of: neurons, in: model)
     let after = model.replacing(slots)
     let evaluation = try UpdateEvaluation(
       before: model, after: after, edit: edit, editedPrompt: prompts[edited], questions: questions,

@@ -17,18 +17,12 @@ struct Locality: Sendable, Hashable {
   ) throws {
     let factors = try questions.map { try before.factors($0.prompt, answer: $0.answer, order: order) }
     let (old, logs) = before.outcomesAndDistributions(factors, threads: threads)
-    let (new, moved) = after.outcomesAndDistributions(factors, threads: threads)
+    let (new, divergences) = after.outcomesAndDivergences(factors, from: logs, threads: threads)
     func perplexity(_ outcomes: [AnswerOutcome]) -> Double {
       exp(-outcomes.reduce(0) { $0 + $1.logProbability } / Double(max(1, outcomes.count)))
     }
     (perplexityBefore, perplexityAfter) = (perplexity(old), perplexity(new))
     kept = Double(zip(old, new).count { $0.best == $1.best }) / Double(max(1, questions.count))
-    let parts = zip(logs, moved).map { before, after in
-      zip(before, after).reduce(0.0) { sum, pair in
-        // e^−30 of anything is nothing, and not worth an exponential.
-        pair.0 < -30 ? sum : sum + exp(Double(pair.0)) * Double(pair.0 - pair.1)
-      }
-    }
-    divergence = max(0, parts.reduce(0, +) / Double(max(1, parts.count)))
+    divergence = max(0, divergences.reduce(0, +) / Double(max(1, divergences.count)))
   }
 }

@@ -7,36 +7,44 @@ import Relations
 /// Which neurons an optimised edit moves: those that express what is edited, by attribution, and among them those that
 /// fire for it and not for its neighbours.
 struct NeuronSelection {
-  let optimization: SlotOptimization
-  /// Activations of all neurons on the neighbours, `[layers · intermediate]` each.
-  private let neighbours: [[Float]]
-  private let model: BERT
+  private let optimization: SlotOptimization
   private let request: EditRequest
 
-  init(_ request: EditRequest, _ optimization: SlotOptimization, neighbours: [EncodedPrompt]) {
+  init(_ request: EditRequest, _ optimization: SlotOptimization) {
     self.request = request
     self.optimization = optimization
-    model = request.model.bert
-    self.neighbours = model.activations(neighbours, threads: request.threads)
   }
 
-  /// The neurons to move, of `candidates`, for an edit on `prompts`.
-  func choose(among candidates: [Neuron], prompts: [EncodedPrompt]) -> [Neuron] {
-    let width = model.configuration.intermediateSize
-    func values(_ rows: [[Float]]) -> [[Float]] {
-      rows.map { row in candidates.map { row[$0.layer * width + $0.index] } }
+  /// The lowest layer of which neurons can be chosen.
+  ///
+  /// - Throws: for neurons of a file that the model does not have.
+  var lowestLayer: Int {
+    get throws {
+      let configuration = request.model.bert.configuration
+      let given = request.located?.facts.flatMap(\.refinedSet) ?? []
+      try configuration.requireNeurons(given)
+      return given.map(\.layer).min() ?? optimization.editedLayers(configuration.layerCount).lowerBound
     }
+  }
+
+  /// The neurons to move, of `candidates`, for what is asked at `positions` of the goals, which are followed by the
+  /// neighbours.
+  func choose(
+    among candidates: [Neuron], at positions: Range<Int>, neighbours: Int, of traced: TracedGoals
+  ) -> [Neuron] {
+    let activations = traced.activations(of: candidates.map { (layer: $0.layer, index: $0.index) })
     return selectiveNeurons(
-      optimization.slots, among: candidates, own: values(model.activations(prompts, threads: request.threads)),
-      neighbours: values(neighbours))
+      optimization.slots, among: candidates, own: Array(activations[positions]),
+      neighbours: Array(activations.suffix(neighbours)))
   }
 
   /// The neurons for facts of one relation, and how they were located.
   ///
   /// With a neurons file they are chosen from its facts' refined sets.
-  /// - Parameter targets: Per edit, the questions of the new answer, on whose prompts the neurons shall fire.
+  /// - Parameter positions: Per edit, where its goals are, on whose prompts the neurons shall fire.
   func choose(
-    for edits: [FactEdit], of relation: String, targets: [[AttributionTarget]], progress: (Int) -> Void
+    for edits: [FactEdit], of relation: String, at positions: [Range<Int>], neighbours: Int, of traced: TracedGoals,
+    progress: (Int) -> Void
   ) throws -> (located: LocatedRelation, neurons: [[Neuron]]) {
     var pools: [[Neuron]] = edits.map { _ in [] }
     let located: LocatedRelation
@@ -53,7 +61,7 @@ struct NeuronSelection {
           pools[index] = ranking.candidates
         }, progress: progress)
     }
-    return (located, zip(pools, targets).map { choose(among: $0, prompts: $1.map(\.prompt)) })
+    return (located, zip(pools, positions).map { choose(among: $0, at: $1, neighbours: neighbours, of: traced) })
   }
 }
 

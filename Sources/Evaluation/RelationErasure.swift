@@ -152,12 +152,17 @@ public struct RelationErasure: Sendable {
     let editing = try method.bound(
       to: relation, facts: judged, in: model, catalogue: request.catalogue, questions: questions,
       order: request.order, seed: request.seed, threads: request.threads)
+    let slots: [ValueSlot]
     if case .optimized(let optimization) = method, let erasure = editing as? OptimizedErasure {
-      let selection = NeuronSelection(request, optimization, neighbours: erasure.neighbours)
-      neurons = selection.choose(among: candidates, prompts: erasure.targets.map(\.prompt))
+      let selection = NeuronSelection(request, optimization)
+      let traced = erasure.traced(in: model, from: try selection.lowestLayer)
+      neurons = selection.choose(
+        among: candidates, at: erasure.targets.indices, neighbours: erasure.neighbours.count, of: traced)
+      slots = erasure.valueSlots(of: neurons, traced: traced)
+    } else {
+      slots = try editing.valueSlots(of: neurons, in: model)
     }
     guard !neurons.isEmpty, !judged.isEmpty else { throw EditError.noNeurons(relation: relation.name, subject: nil) }
-    let slots = try editing.valueSlots(of: neurons, in: model)
     let after = model.replacing(slots)
     let evaluation = try ErasureEvaluation(
       before: model, after: after, questions: questions, change: ChangeSize(of: neurons, from: model, to: after),

@@ -83,10 +83,10 @@ public struct UpdateEvaluation: Sendable, Hashable, Encodable {
     func outcomes(_ model: MaskedLanguageModel, _ count: Int) -> (
       old: [AnswerOutcome], new: [AnswerOutcome], said: [String]
     ) {
-      (
-        model.outcomes(olds, threads: threads), model.outcomes(news, threads: threads),
-        model.decode(encoded, pieces: count, order: order, threads: threads)
-      )
+      let both = model.outcomes(olds + news, threads: threads)
+      let (old, new) = (Array(both.prefix(all.count)), Array(both.suffix(all.count)))
+      if count > 1 { return (old, new, model.decode(encoded, pieces: count, order: order, threads: threads)) }
+      return (old, new, (olds[0].count == 1 ? old : new).map { model.text($0.best) })
     }
     let (first, second) = (outcomes(before, olds[0].count), outcomes(after, news[0].count))
     let rows = all.indices.map { index in

@@ -171,6 +171,13 @@ struct OptimizationOptions: ParsableArguments {
   @Option(help: "For optimized: steps at most.")
   var iterations: Int?
 
+  @Option(
+    help: """
+      For optimized: what it varies. keyed: one value for each question and layer, which the chosen neurons write \
+      together when it is asked; free: every slot by itself. Default: keyed for update, free for erase.
+      """)
+  var form: ChangeForm?
+
   func validate() throws {
     if let slots, slots < 1 { throw ValidationError("--slots must be at least 1.") }
     if let layers, layers < 1 { throw ValidationError("--layers must be at least 1.") }
@@ -196,11 +203,13 @@ struct OptimizationOptions: ParsableArguments {
       slots: slots ?? defaults.slots, layers: layers ?? defaults.layers, confidence: confidence ?? defaults.confidence,
       steps: iterations ?? defaults.steps, rate: learningRate ?? defaults.rate,
       neighbourWeight: neighbourWeight ?? defaults.neighbourWeight, sameRelation: neighbours ?? defaults.sameRelation,
-      otherRelations: otherNeighbours ?? defaults.otherRelations)
+      otherRelations: otherNeighbours ?? defaults.otherRelations, form: form ?? defaults.form)
   }
 }
 
 extension AnswerOrder: ExpressibleByArgument {}
+
+extension ChangeForm: ExpressibleByArgument {}
 
 /// The editing methods by name.
 enum MethodName: String, ExpressibleByArgument, CaseIterable {

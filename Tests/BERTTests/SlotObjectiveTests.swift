@@ -23,8 +23,8 @@ struct SlotObjectiveTests {
     arguments: [[(1, 30)], [(0, 3)], [(0, 3), (1, 30), (0, 8)]])
   func finiteDifferences(places: [(Int, Int)]) throws {
     let model = try Fixture.open()
-    let objective = SlotObjective(
-      model.bert, goals: try goals(model), slots: places.map { (layer: $0.0, index: $0.1) })
+    let traced = TracedGoals(model.bert, try goals(model), from: try #require(places.map(\.0).min()))
+    let objective = SlotObjective(traced, slots: places.map { (layer: $0.0, index: $0.1) })
     // Away from where nothing has moved, since there the divergence from before is flat.
     var changes = places.map { _ in (0..<16).map { Float($0 % 5) * 0.1 - 0.2 } }
     let result = objective.evaluate(changes)
@@ -42,14 +42,17 @@ struct SlotObjectiveTests {
     }
   }
 
-  @Test("moved slots give what a model with those slots gives", arguments: [0, 1])
-  func replacing(layer: Int) throws {
+  @Test(
+    "moved slots give what a model with those slots gives, also when lower ones might have moved",
+    arguments: [(0, 0), (1, 1), (1, 0)])
+  func replacing(layer: Int, lowest: Int) throws {
     let model = try Fixture.open()
     let golden = try #require(try Golden.all().first)
     let goal = OutputGoal(
       prompt: try model.encode(golden.text), wanted: .answer(golden.answerId, atLeast: 0.99), weight: 1)
     let change = (0..<16).map { Float($0) * 0.02 - 0.1 }
-    let objective = SlotObjective(model.bert, goals: [goal], slots: [(layer: layer, index: 5)])
+    let objective = SlotObjective(
+      TracedGoals(model.bert, [goal], from: lowest), slots: [(layer: layer, index: 5)])
     let found = try #require(objective.evaluate([change]).probabilities[0])
     let slot = model.bert.weights.valueSlot(layer: layer, index: 5)
     let edited = model.replacing([ValueSlot(layer: layer, index: 5, values: zip(slot, change).map { $0 + $1 })])
@@ -58,18 +61,34 @@ struct SlotObjectiveTests {
     #expect(abs(found - wanted) < 0.02 * wanted)
   }
 
+  @Test("activations are those of a whole pass, in the traced layers", arguments: [0, 1])
+  func activations(lowest: Int) throws {
+    let model = try Fixture.open()
+    let goals = try goals(model)
+    let width = model.bert.configuration.intermediateSize
+    let whole = model.bert.activations(goals.map(\.prompt))
+    let neurons = (lowest..<2).flatMap { layer in [0, 3, width - 1].map { (layer: layer, index: $0) } }
+    let found = TracedGoals(model.bert, goals, from: lowest).activations(of: neurons)
+    #expect(found.count == goals.count)
+    for (row, expected) in zip(found, whole) {
+      // The same arithmetic, in passes of other sizes.
+      for (value, neuron) in zip(row, neurons) {
+        #expect(abs(value - expected[neuron.layer * width + neuron.index]) < 1e-5)
+      }
+    }
+  }
+
   @Test("what is reached costs nothing, and what has not moved does not diverge")
   func nothingToDo() throws {
     let model = try Fixture.open()
     let golden = try #require(try Golden.all().first)
     let prompt = try model.encode(golden.text)
     let p = exponential(golden.logProbabilities[golden.answerId])
-    let objective = SlotObjective(
-      model.bert,
-      goals: [
-        OutputGoal(prompt: prompt, wanted: .answer(golden.answerId, atLeast: 0.9 * p), weight: 2),
-        OutputGoal(prompt: prompt, wanted: .unchanged, weight: 3),
-      ], slots: [(layer: 0, index: 0)])
+    let goals = [
+      OutputGoal(prompt: prompt, wanted: .answer(golden.answerId, atLeast: 0.9 * p), weight: 2),
+      OutputGoal(prompt: prompt, wanted: .unchanged, weight: 3),
+    ]
+    let objective = SlotObjective(TracedGoals(model.bert, goals, from: 0), slots: [(layer: 0, index: 0)])
     let result = objective.evaluate([[Float](repeating: 0, count: 16)])
     // Float32 logarithms.
     #expect(abs(result.loss) < 1e-5)
@@ -83,9 +102,8 @@ struct SlotObjectiveTests {
     let model = try Fixture.open()
     let change = [[Float](repeating: 0.05, count: 16)]
     func run(_ threads: Int) throws -> SlotGradients {
-      SlotObjective(
-        model.bert, goals: try goals(model), slots: [(layer: 0, index: 3)], threads: ThreadCount(threads)
-      ).evaluate(change)
+      let traced = TracedGoals(model.bert, try goals(model), from: 0, threads: ThreadCount(threads))
+      return SlotObjective(traced, slots: [(layer: 0, index: 3)]).evaluate(change)
     }
     let (one, two) = (try run(1), try run(2))
     #expect(try run(2).gradients == two.gradients)

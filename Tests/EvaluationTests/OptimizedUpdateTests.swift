@@ -19,7 +19,7 @@ struct OptimizedEditTests {
   private var optimization: SlotOptimization {
     SlotOptimization(
       slots: 32, layers: 2, confidence: 0.2, steps: 150, rate: 0.1, neighbourWeight: 0.01, sameRelation: 3,
-      otherRelations: 3)
+      otherRelations: 3, form: .free)
   }
 
   private func targets(_ model: MaskedLanguageModel, _ answer: String) throws -> [AttributionTarget] {
@@ -45,6 +45,59 @@ struct OptimizedEditTests {
     #expect(probabilities.allSatisfy { $0 >= (targets.count > 2 ? 0.1 : 0.19) }, "\(probabilities)")
     #expect(method.valueSlots(of: neurons, in: model) == slots, "the same again, bit for bit")
   }
+
+  /// x with `matrix` · x = `right`, by Gaussian elimination.
+  private func solved(_ matrix: [[Double]], _ right: [Double]) -> [Double] {
+    var rows = zip(matrix, right).map { $0 + [$1] }
+    for pivot in rows.indices {
+      for row in rows.indices where row != pivot {
+        let factor = rows[row][pivot] / rows[pivot][pivot]
+        for column in rows[row].indices { rows[row][column] -= factor * rows[pivot][column] }
+      }
+    }
+    return rows.indices.map { rows[$0][right.count] / rows[$0][$0] }
+  }
+
+  @Test("a keyed change is a key times one value in each layer, and the key is the closed form's")
+  func keyed() throws {
+    let model = fixture.model
+    var parameters = optimization
+    parameters.form = .keyed
+    let own = try targets(model, "Corin")
+    let neighbours = try ["a crow is a [MASK] bird .", "the capital of tarn is [MASK] ."].map { try model.encode($0) }
+    let method = OptimizedUpdate(targets: [own], neighbours: neighbours, optimization: parameters)
+    let neurons = [(0, 3), (0, 9), (1, 2), (1, 5), (1, 30)].map { Neuron(layer: $0.0, index: $0.1) }
+    let changes = method.valueSlots(of: neurons, in: model).map { slot in
+      zip(slot.values, model.bert.weights.valueSlot(layer: slot.layer, index: slot.index)).map { Double($0 - $1) }
+    }
+    let width = model.bert.configuration.intermediateSize
+    for layer in [0, 1] {
+      let places = neurons.indices.filter { neurons[$0].layer == layer }
+      func rows(_ prompts: [EncodedPrompt]) -> [[Double]] {
+        model.bert.activations(prompts).map { row in places.map { Double(row[layer * width + neurons[$0].index]) } }
+      }
+      let (asked, elsewhere) = (rows(own.map(\.prompt)), rows(neighbours))
+      let mean = places.indices.map { place in asked.reduce(0) { $0 + $1[place] } / Double(asked.count) }
+      let covariance = places.indices.map { i in
+        places.indices.map { j in
+          (i == j ? 0.01 : 0) + asked.reduce(0) { $0 + $1[i] * $1[j] } / Double(asked.count)
+            + elsewhere.reduce(0) { $0 + $1[i] * $1[j] } / Double(elsewhere.count)
+        }
+      }
+      let key = solved(covariance, mean)
+      let largest = try #require(places.indices.max { abs(key[$0]) < abs(key[$1]) })
+      #expect(norm(changes[places[largest]]) > 1e-3, "the optimisation moves something")
+      for place in places.indices {
+        for column in 0..<16 {
+          let expected = changes[places[largest]][column] * key[place] / key[largest]
+          // Float32 slots of size about 1 hold a change to 1e-7; the key's condition multiplies that.
+          #expect(abs(changes[places[place]][column] - expected) < 1e-5)
+        }
+      }
+    }
+  }
+
+  private func norm(_ x: [Double]) -> Double { x.reduce(0) { $0 + $1 * $1 }.squareRoot() }
 
   @Test("neighbours that weigh more move less")
   func neighbours() throws {

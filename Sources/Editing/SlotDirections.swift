@@ -1,0 +1,136 @@
+import BERT
+import Foundation
+import Kernels
+import Neurons
+
+/// How a change of value slots is written, and so what an optimisation may vary.
+public enum ChangeForm: String, Sendable, Hashable, Codable, CaseIterable {
+  /// A key times a value for each question and layer: Δ = Σ w ⊗ v, of which only the values v vary.
+  case keyed
+  /// Every slot by itself.
+  case free
+}
+
+/// The directions in which value slots may move together: a change Δ `[slots, hidden]` is Wᵀ · V, with V
+/// `[directions, hidden]` free.
+struct SlotDirections {
+  /// W, `[directions, slots]`.
+  let weights: Matrix
+
+  /// Every slot by itself.
+  init(free count: Int) {
+    weights = Matrix(rows: count, columns: count)
+    for index in 0..<count { weights[index, index] = 1 }
+  }
+
+  /// One direction for each question and layer: its key, the combination of the layer's neurons that is 1 where the
+  /// question is asked and nearest to 0 elsewhere.
+  ///
+  /// With x the activations of the layer's neurons at `[MASK]` and x̄ their mean where the question is asked, the key is
+  /// w = C⁻¹ x̄ / (x̄ᵀ C⁻¹ x̄), where C is the mean of x xᵀ over the neighbours, plus its mean over all questions, plus ridge · I.
+  /// This is the closed form of ROME and MEMIT (Meng et al. 2022, 2023) within the chosen neurons: a value v added along w
+  /// adds v to the layer's output where the question is asked.
+  /// - Parameters:
+  ///   - neurons: The neurons whose slots may move.
+  ///   - questions: Per question, the positions of its goals.
+  ///   - neighbours: The positions of the goals that nothing should change.
+  init(keysOf questions: [[Int]], neighbours: [Int], neurons: [Neuron], in traced: TracedGoals) {
+    var rows: [[Float]] = []
+    for layer in Set(neurons.map(\.layer)).sorted() {
+      let positions = neurons.indices.filter { neurons[$0].layer == layer }
+      let activations = traced.activations(of: positions.map { (layer: layer, index: neurons[$0].index) })
+      let means = questions.map { mean(of: $0.map { activations[$0] }, width: positions.count) }
+      var covariance = SymmetricMatrix(diagonal: selectionRidge, count: positions.count)
+      for position in neighbours { covariance.add(activations[position], times: 1 / Double(neighbours.count)) }
+      for question in questions {
+        let share = 1 / Double(question.count * questions.count)
+        for position in question { covariance.add(activations[position], times: share) }
+      }
+      let factor = covariance.choleskyFactor
+      for mean in means {
+        let key = factor.solve(mean)
+        let response = zip(key, mean).reduce(0) { $0 + $1.0 * $1.1 }
+        // Neurons that are silent on a question cannot answer it.
+        guard response > 1e-6 else { continue }
+        var row = [Float](repeating: 0, count: neurons.count)
+        for (position, value) in zip(positions, key) { row[position] = Float(value / response) }
+        rows.append(row)
+      }
+    }
+    weights = Matrix(rows: rows.count, columns: neurons.count)
+    for (index, row) in rows.enumerated() { weights.all.copy(row, toRow: index) }
+  }
+
+  /// Wᵀ · `values`.
+  func changes(_ values: Matrix) -> Matrix {
+    let result = Matrix(rows: weights.columns, columns: values.columns)
+    multiply(weights.all, transposingA: true, values.all, into: result.all)
+    return result
+  }
+
+  /// W · `gradients`, the gradient of the values from that of the slots.
+  func gradients(_ gradients: [[Float]], hidden: Int) -> Matrix {
+    let slots = Matrix(rows: weights.columns, columns: hidden)
+    for (index, row) in gradients.enumerated() { slots.all.copy(row, toRow: index) }
+    let result = Matrix(rows: weights.rows, columns: hidden)
+    multiply(weights.all, slots.all, into: result.all)
+    return result
+  }
+}
+
+/// The mean of rows.
+private func mean(of rows: [[Float]], width: Int) -> [Double] {
+  var result = [Double](repeating: 0, count: width)
+  for row in rows { for index in 0..<width { result[index] += Double(row[index]) / Double(rows.count) } }
+  return result
+}
+
+/// A positive definite matrix in double precision, of which the lower triangle is kept.
+private struct SymmetricMatrix {
+  private var rows: [[Double]]
+
+  init(diagonal: Double, count: Int) {
+    rows = (0..<count).map { row in (0...row).map { $0 == row ? diagonal : 0 } }
+  }
+
+  /// Adds factor · x xᵀ.
+  mutating func add(_ x: [Float], times factor: Double) {
+    for row in rows.indices {
+      let scaled = factor * Double(x[row])
+      if scaled == 0 { continue }
+      for column in 0...row { rows[row][column] += scaled * Double(x[column]) }
+    }
+  }
+
+  /// L of L · Lᵀ, the Cholesky factorisation.
+  var choleskyFactor: LowerTriangle {
+    var factor = rows
+    for row in factor.indices {
+      for column in 0...row {
+        var value = factor[row][column]
+        for index in 0..<column { value -= factor[row][index] * factor[column][index] }
+        factor[row][column] = row == column ? value.squareRoot() : value / factor[column][column]
+      }
+    }
+    return LowerTriangle(rows: factor)
+  }
+}
+
+/// A lower triangle L.
+private struct LowerTriangle {
+  let rows: [[Double]]
+
+  /// x with L · Lᵀ · x = `right`.
+  func solve(_ right: [Double]) -> [Double] {
+    var x = right
+    for row in rows.indices {
+      for column in 0..<row { x[row] -= rows[row][column] * x[column] }
+      x[row] /= rows[row][row]
+    }
+    for row in rows.indices.reversed() {
+      x[row] /= rows[row][row]
+      for column in 0..<row { x[column] -= rows[row][column] * x[row] }
+    }
+    return x
+  }
+}
