@@ -31,12 +31,12 @@ public struct TracedGoals: Sendable {
     }
   }
 
-  /// Activations at `[MASK]`, a row for each goal with a value for each neuron.
+  /// Activations at `[MASK]`, a row for each of the goals `range` with a value for each neuron.
   ///
   /// - Parameter neurons: Layer and index of each, in ``lowestLayer`` or above.
-  public func activations(of neurons: [(layer: Int, index: Int)]) -> [[Float]] {
+  public func activations(of neurons: [(layer: Int, index: Int)], goals range: Range<Int>) -> [[Float]] {
     zip(groups, stages).flatMap { group, stage in
-      group.indices.map { goal in
+      group.clamped(to: range).map { goal in
         neurons.map { stage.atMasks[$0.layer - lowestLayer][goal - group.lowerBound, $0.index] }
       }
     }

@@ -1,46 +1,73 @@
-import Neurons
-
 /// What the square of a key's norm counts beside what it does on prompts.
 let selectionRidge = 1e-2
+
+/// Second moments of activations over prompts: the mean of x xᵀ, a column at a time as it is asked for.
+public final class ActivationMoments {
+  /// The mean of each neuron's square.
+  public let squares: [Double]
+  private let rows: [[Float]]
+  private var columns: [Int: [Double]] = [:]
+
+  /// The moments of `rows`, one row a prompt with a value for each of `width` neurons.
+  public init(_ rows: [[Float]], width: Int) {
+    self.rows = rows
+    var squares = [Double](repeating: 0, count: width)
+    for row in rows { for index in 0..<width { squares[index] += Double(row[index] * row[index]) } }
+    self.squares = squares.map { $0 / Double(max(1, rows.count)) }
+  }
+
+  /// The mean of x · x[neuron], a value a neuron.
+  public func column(_ neuron: Int) -> [Double] {
+    if let known = columns[neuron] { return known }
+    var result = [Double](repeating: 0, count: squares.count)
+    for row in rows {
+      let factor = row[neuron] / Float(rows.count)
+      if factor == 0 { continue }
+      for index in result.indices { result[index] += Double(row[index] * factor) }
+    }
+    columns[neuron] = result
+    return result
+  }
+}
 
 /// Chooses neurons that fire for some prompts and not for others.
 ///
 /// Of all choices of `count` neurons, wanted is the one whose activations x are best at telling the two apart, that is
-/// for which some w makes mean (1 − w·x)² over `own` + mean (w·x)² over `neighbours` + ridge · ‖w‖² smallest. Found by
+/// for which some w makes mean (1 − w·x)² over `own` + mean (w·x)² over the neighbours + ridge · ‖w‖² smallest. Found by
 /// forward selection: each step takes the neuron that lowers this most beside those already taken.
 /// - Parameters:
 ///   - count: How many at most.
-///   - candidates: The neurons to choose from.
-///   - own: Activations per prompt, one value a candidate.
-///   - neighbours: The same for the prompts that the neurons should be silent on.
+///   - candidates: The neurons to choose from, by their positions in the rows.
+///   - own: Activations per prompt, one value for each neuron.
+///   - neighbours: The moments of the prompts that the neurons should be silent on.
+/// - Returns: The chosen positions, the most telling first.
 /// - Complexity: `count · candidates · (prompts + count)` multiply-adds.
 public func selectiveNeurons(
-  _ count: Int, among candidates: [Neuron], own: [[Float]], neighbours: [[Float]]
-) -> [Neuron] {
-  let ridge = selectionRidge
+  _ count: Int, among candidates: [Int], own: [[Float]], neighbours: ActivationMoments
+) -> [Int] {
   let width = candidates.count
+  let own = own.map { row in candidates.map { row[$0] } }
   /// One column of the normal equations' matrix.
   func column(_ chosen: Int) -> [Double] {
-    var result = [Double](repeating: 0, count: width)
-    for group in [own, neighbours] where !group.isEmpty {
-      for row in group {
-        let factor = row[chosen] / Float(group.count)
-        for index in 0..<width { result[index] += Double(row[index] * factor) }
-      }
+    let all = neighbours.column(candidates[chosen])
+    var result = candidates.map { all[$0] }
+    for row in own {
+      let factor = row[chosen] / Float(own.count)
+      for index in 0..<width { result[index] += Double(row[index] * factor) }
     }
-    result[chosen] += ridge
+    result[chosen] += selectionRidge
     return result
   }
   // Conditional variance and residual correlation of every candidate, given those taken: a pivoted Cholesky
   // factorisation whose pivot is the largest gain.
-  var variance = [Double](repeating: ridge, count: width)
+  var variance = candidates.map { selectionRidge + neighbours.squares[$0] }
   var correlation = [Double](repeating: 0, count: width)
-  for group in [own, neighbours] {
-    for row in group {
-      for index in 0..<width { variance[index] += Double(row[index] * row[index]) / Double(group.count) }
+  for row in own {
+    for index in 0..<width {
+      variance[index] += Double(row[index] * row[index]) / Double(own.count)
+      correlation[index] += Double(row[index]) / Double(own.count)
     }
   }
-  for row in own { for index in 0..<width { correlation[index] += Double(row[index]) / Double(own.count) } }
   var factors: [[Double]] = []
   var chosen: [Int] = []
   for _ in 0..<min(count, width) {
@@ -65,5 +92,5 @@ public func selectiveNeurons(
     factors.append(factor)
     chosen.append(best)
   }
-  return chosen.map { candidates[$0] }.sorted()
+  return chosen.map { candidates[$0] }
 }

@@ -38,14 +38,15 @@ struct SlotDirections {
     var rows: [[Float]] = []
     for layer in Set(neurons.map(\.layer)).sorted() {
       let positions = neurons.indices.filter { neurons[$0].layer == layer }
-      let activations = traced.activations(of: positions.map { (layer: layer, index: neurons[$0].index) })
+      let activations = traced.activations(
+        of: positions.map { (layer: layer, index: neurons[$0].index) }, goals: traced.goals.indices)
       let means = questions.map { mean(of: $0.map { activations[$0] }, width: positions.count) }
-      var covariance = SymmetricMatrix(diagonal: selectionRidge, count: positions.count)
-      for position in neighbours { covariance.add(activations[position], times: 1 / Double(neighbours.count)) }
+      var shares = [Float](repeating: 0, count: activations.count)
+      for position in neighbours { shares[position] += 1 / Float(neighbours.count) }
       for question in questions {
-        let share = 1 / Double(question.count * questions.count)
-        for position in question { covariance.add(activations[position], times: share) }
+        for position in question { shares[position] += 1 / Float(question.count * questions.count) }
       }
+      let covariance = SymmetricMatrix(momentsOf: activations, shares: shares, ridge: selectionRidge)
       let factor = covariance.choleskyFactor
       for mean in means {
         let key = factor.solve(mean)
@@ -64,6 +65,8 @@ struct SlotDirections {
   /// Wᵀ · `values`.
   func changes(_ values: Matrix) -> Matrix {
     let result = Matrix(rows: weights.columns, columns: values.columns)
+    // Neurons that are silent on every question have no direction.
+    guard weights.rows > 0 else { return result }
     multiply(weights.all, transposingA: true, values.all, into: result.all)
     return result
   }
@@ -89,17 +92,17 @@ private func mean(of rows: [[Float]], width: Int) -> [Double] {
 private struct SymmetricMatrix {
   private var rows: [[Double]]
 
-  init(diagonal: Double, count: Int) {
-    rows = (0..<count).map { row in (0...row).map { $0 == row ? diagonal : 0 } }
-  }
-
-  /// Adds factor · x xᵀ.
-  mutating func add(_ x: [Float], times factor: Double) {
-    for row in rows.indices {
-      let scaled = factor * Double(x[row])
-      if scaled == 0 { continue }
-      for column in 0...row { rows[row][column] += scaled * Double(x[column]) }
+  /// Σ share · x xᵀ over rows x, plus `ridge` on the diagonal.
+  init(momentsOf activations: [[Float]], shares: [Float], ridge: Double) {
+    let width = activations.first?.count ?? 0
+    let scaled = Matrix(rows: activations.count, columns: width)
+    for (index, row) in activations.enumerated() {
+      let root = shares[index].squareRoot()
+      scaled.all.copy(row.map { $0 * root }, toRow: index)
     }
+    let sums = Matrix(rows: width, columns: width)
+    multiply(scaled.all, transposingA: true, scaled.all, into: sums.all)
+    rows = (0..<width).map { row in (0...row).map { Double(sums[row, $0]) + ($0 == row ? ridge : 0) } }
   }
 
   /// L of L · Lᵀ, the Cholesky factorisation.

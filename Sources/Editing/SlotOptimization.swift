@@ -54,13 +54,15 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// The same for an update of several facts at once.
   ///
   /// The facts' losses add up, so neighbours weigh more, by the square root of their number; as do neighbours of several
-  /// relations, up to ``mostNeighbours``, and steps, once more for each factor of ten.
+  /// relations, up to ``mostNeighbours``; steps, once more for each factor of ten; and layers, one more for each factor of a
+  /// hundred.
   public func scaled(edits: Int, relations: Int) -> SlotOptimization {
     guard edits > 1 else { return self }
     var result = self
     result.neighbourWeight *= Double(edits).squareRoot()
     result.sameRelation = max(sameRelation, min(sameRelation * relations, Self.mostNeighbours))
     result.steps = Int(Double(steps) * (1 + log10(Double(edits))))
+    result.layers += Int(log10(Double(edits)) / 2)
     return result
   }
 

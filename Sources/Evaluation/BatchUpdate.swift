@@ -112,8 +112,9 @@ public struct BatchUpdate: Sendable {
     let update = try UpdateMethod.optimized(
       optimization, edits, in: model, catalogue: request.catalogue, questions: questions, heldBack: heldBack,
       order: request.order, seed: request.seed, threads: request.threads)
-    let selection = NeuronSelection(request.on(model), optimization)
-    let traced = update.traced(in: model, from: try selection.lowestLayer)
+    let request = request.on(model)
+    let traced = update.traced(in: model, from: try NeuronSelection.lowestLayer(request, update.optimization))
+    let selection = try NeuronSelection(request, update.optimization, traced, neighbours: update.neighbours.count)
     let places = update.positions
     var chosen: Set<Neuron> = []
     var located: LocatedRelation?
@@ -122,9 +123,7 @@ public struct BatchUpdate: Sendable {
       $0.key < $1.key
     }) {
       let own = positions.map { edits[$0] }
-      let found = try selection.choose(
-        for: own, of: relation, at: positions.map { places[$0] }, neighbours: update.neighbours.count, of: traced
-      ) { progress(done + $0) }
+      let found = try selection.choose(for: own, of: relation, at: positions.map { places[$0] }) { progress(done + $0) }
       done += own.reduce(0) { $0 + $1.prompts.count }
       located = located.map { $0.joined(found.located) } ?? found.located
       for neurons in found.neurons { chosen.formUnion(neurons) }

@@ -88,11 +88,9 @@ public struct FactUpdate: Sendable {
       let update = try UpdateMethod.optimized(
         optimization, [edit], in: model, catalogue: request.catalogue, questions: questions, heldBack: heldBack,
         order: request.order, seed: request.seed, threads: request.threads)
-      let selection = NeuronSelection(request, optimization)
-      let traced = update.traced(in: model, from: try selection.lowestLayer)
-      let chosen = try selection.choose(
-        for: [edit], of: fact.relation, at: update.positions, neighbours: update.neighbours.count, of: traced,
-        progress: progress)
+      let traced = update.traced(in: model, from: try NeuronSelection.lowestLayer(request, optimization))
+      let selection = try NeuronSelection(request, optimization, traced, neighbours: update.neighbours.count)
+      let chosen = try selection.choose(for: [edit], of: fact.relation, at: update.positions, progress: progress)
       (located, neurons) = (chosen.located, chosen.neurons[0])
       slots = update.valueSlots(of: neurons, traced: traced)
     }

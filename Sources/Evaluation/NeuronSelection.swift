@@ -9,42 +9,62 @@ import Relations
 struct NeuronSelection {
   private let optimization: SlotOptimization
   private let request: EditRequest
+  private let traced: TracedGoals
+  /// The neurons that can be chosen, and where each is among them.
+  private let neurons: [Neuron]
+  private let positions: [Neuron: Int]
+  private let neighbours: ActivationMoments
 
-  init(_ request: EditRequest, _ optimization: SlotOptimization) {
+  /// A selection for goals of which the last ones are the neighbours.
+  ///
+  /// - Throws: for neurons of a file that the model does not have.
+  init(_ request: EditRequest, _ optimization: SlotOptimization, _ traced: TracedGoals, neighbours: Int) throws {
     self.request = request
     self.optimization = optimization
+    self.traced = traced
+    neurons = try Self.neurons(request, optimization)
+    positions = Dictionary(uniqueKeysWithValues: neurons.enumerated().map { ($1, $0) })
+    let count = traced.goals.count
+    self.neighbours = ActivationMoments(
+      traced.activations(of: neurons.map { (layer: $0.layer, index: $0.index) }, goals: count - neighbours..<count),
+      width: neurons.count)
   }
 
   /// The lowest layer of which neurons can be chosen.
   ///
   /// - Throws: for neurons of a file that the model does not have.
-  var lowestLayer: Int {
-    get throws {
-      let configuration = request.model.bert.configuration
-      let given = request.located?.facts.flatMap(\.refinedSet) ?? []
+  static func lowestLayer(_ request: EditRequest, _ optimization: SlotOptimization) throws -> Int {
+    try neurons(request, optimization).first?.layer ?? request.model.bert.configuration.layerCount - 1
+  }
+
+  /// Those of the file, or all of the edited layers, in order.
+  private static func neurons(_ request: EditRequest, _ optimization: SlotOptimization) throws -> [Neuron] {
+    let configuration = request.model.bert.configuration
+    if let located = request.located {
+      let given = Set(located.facts.flatMap(\.refinedSet)).sorted()
       try configuration.requireNeurons(given)
-      return given.map(\.layer).min() ?? optimization.editedLayers(configuration.layerCount).lowerBound
+      return given
+    }
+    return optimization.editedLayers(configuration.layerCount).flatMap { layer in
+      (0..<configuration.intermediateSize).map { Neuron(layer: layer, index: $0) }
     }
   }
 
-  /// The neurons to move, of `candidates`, for what is asked at `positions` of the goals, which are followed by the
-  /// neighbours.
-  func choose(
-    among candidates: [Neuron], at positions: Range<Int>, neighbours: Int, of traced: TracedGoals
-  ) -> [Neuron] {
-    let activations = traced.activations(of: candidates.map { (layer: $0.layer, index: $0.index) })
-    return selectiveNeurons(
-      optimization.slots, among: candidates, own: Array(activations[positions]),
-      neighbours: Array(activations.suffix(neighbours)))
+  /// The neurons to move, of `candidates`, for what the goals `range` ask.
+  func choose(among candidates: [Neuron], for range: Range<Int>) -> [Neuron] {
+    selectiveNeurons(
+      optimization.slots, among: candidates.compactMap { positions[$0] },
+      own: traced.activations(of: neurons.map { (layer: $0.layer, index: $0.index) }, goals: range),
+      neighbours: neighbours
+    ).map { neurons[$0] }.sorted()
   }
 
   /// The neurons for facts of one relation, and how they were located.
   ///
   /// With a neurons file they are chosen from its facts' refined sets.
-  /// - Parameter positions: Per edit, where its goals are, on whose prompts the neurons shall fire.
+  /// - Parameter ranges: Per edit, where its goals are, on whose prompts the neurons shall fire.
   func choose(
-    for edits: [FactEdit], of relation: String, at positions: [Range<Int>], neighbours: Int, of traced: TracedGoals,
-    progress: (Int) -> Void
+    for edits: [FactEdit], of relation: String, at ranges: [Range<Int>], progress: (Int) -> Void
   ) throws -> (located: LocatedRelation, neurons: [[Neuron]]) {
     var pools: [[Neuron]] = edits.map { _ in [] }
     let located: LocatedRelation
@@ -61,7 +81,7 @@ struct NeuronSelection {
           pools[index] = ranking.candidates
         }, progress: progress)
     }
-    return (located, zip(pools, positions).map { choose(among: $0, at: $1, neighbours: neighbours, of: traced) })
+    return (located, zip(pools, ranges).map { choose(among: $0, for: $1) })
   }
 }
 

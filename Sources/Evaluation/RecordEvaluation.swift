@@ -76,7 +76,6 @@ public struct RecordEvaluation: Sendable, Encodable {
     switch record.kind {
     case .update:
       let method = try UpdateMethod(record.method)
-      let layers = method.controlLayers(source.bert.configuration.layerCount)
       let edits: [FactEdit]
       if let several = record.edits {
         guard !several.isEmpty else { throw EditError.noEdits }
@@ -86,6 +85,7 @@ public struct RecordEvaluation: Sendable, Encodable {
         guard let new = record.newAnswer else { throw EditError.incompleteRecord(field: "newAnswer") }
         edits = [FactEdit(fact: fact, newAnswer: new, prompts: record.prompts)]
       }
+      let layers = method.controlLayers(source.bert.configuration.layerCount, edits)
       let questions = try EvaluationQuestions(
         updating: edits, heldBack: heldBack, in: catalogue, model: source, seed: record.seed)
       let editing = try method.bound(

@@ -154,10 +154,9 @@ public struct RelationErasure: Sendable {
       order: request.order, seed: request.seed, threads: request.threads)
     let slots: [ValueSlot]
     if case .optimized(let optimization) = method, let erasure = editing as? OptimizedErasure {
-      let selection = NeuronSelection(request, optimization)
-      let traced = erasure.traced(in: model, from: try selection.lowestLayer)
-      neurons = selection.choose(
-        among: candidates, at: erasure.targets.indices, neighbours: erasure.neighbours.count, of: traced)
+      let traced = erasure.traced(in: model, from: try NeuronSelection.lowestLayer(request, optimization))
+      neurons = try NeuronSelection(request, optimization, traced, neighbours: erasure.neighbours.count).choose(
+        among: candidates, for: erasure.targets.indices)
       slots = erasure.valueSlots(of: neurons, traced: traced)
     } else {
       slots = try editing.valueSlots(of: neurons, in: model)

@@ -35,10 +35,10 @@ public enum UpdateMethod: Sendable, Hashable {
   }
 
   /// The layers from which a control draws its random neurons: all for the paper's method, the edited ones otherwise.
-  func controlLayers(_ layerCount: Int) -> Range<Int> {
+  func controlLayers(_ layerCount: Int, _ edits: [FactEdit]) -> Range<Int> {
     switch self {
     case .paper: 0..<layerCount
-    case .optimized(let parameters): parameters.editedLayers(layerCount)
+    case .optimized(let parameters): parameters.scaled(to: edits).editedLayers(layerCount)
     }
   }
 
@@ -70,7 +70,7 @@ public enum UpdateMethod: Sendable, Hashable {
   ) throws -> OptimizedUpdate {
     var generator = SeededGenerator(seed: seed &+ 2)
     let names = Set(edits.map(\.fact.relation)).sorted()
-    let parameters = parameters.scaled(edits: edits.count, relations: names.count)
+    let parameters = parameters.scaled(to: edits)
     let neighbours = Neighbours(
       catalogue: catalogue, excluded: questions.facts, subjects: Set(edits.map(\.fact.subject)),
       heldBack: Set(heldBack))
@@ -81,5 +81,11 @@ public enum UpdateMethod: Sendable, Hashable {
       neighbours: try neighbours.draw(
         of: names, same: parameters.sameRelation, others: parameters.otherRelations, in: model, using: &generator),
       optimization: parameters, threads: threads)
+  }
+}
+
+extension SlotOptimization {
+  fileprivate func scaled(to edits: [FactEdit]) -> SlotOptimization {
+    scaled(edits: edits.count, relations: Set(edits.map(\.fact.relation)).count)
   }
 }

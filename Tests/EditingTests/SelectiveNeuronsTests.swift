@@ -1,17 +1,20 @@
 import Editing
-import Neurons
 import Testing
 
 @Suite("Which neurons tell a fact from its neighbours")
 struct SelectiveNeuronsTests {
-  private let candidates = (0..<4).map { Neuron(layer: 0, index: $0) }
+  private func chosen(_ count: Int, among candidates: [Int] = [0, 1, 2, 3], own: [[Float]], neighbours: [[Float]])
+    -> [Int]
+  {
+    selectiveNeurons(count, among: candidates, own: own, neighbours: ActivationMoments(neighbours, width: 4))
+  }
 
   @Test("a neuron that fires for the fact alone is taken before one that fires more, but everywhere")
   func selective() {
     // 0 fires strongly for all, 1 for the fact alone, 2 for none, 3 for a neighbour alone.
     let own: [[Float]] = [[3, 1, 0, 0], [3, 1.1, 0, 0]]
     let neighbours: [[Float]] = [[3, 0, 0, 0], [3, 0.1, 0, 2]]
-    #expect(selectiveNeurons(1, among: candidates, own: own, neighbours: neighbours).map(\.index) == [1])
+    #expect(chosen(1, own: own, neighbours: neighbours) == [1])
   }
 
   @Test("a second neuron is one that adds to the first, not its double")
@@ -19,13 +22,19 @@ struct SelectiveNeuronsTests {
     // 0 and 1 always fire together, for the fact and a little for a neighbour; 2 fires for that neighbour alone.
     let own: [[Float]] = [[1, 1, 0, 0]]
     let neighbours: [[Float]] = [[0.5, 0.5, 1, 0], [0, 0, 0, 0]]
-    #expect(selectiveNeurons(2, among: candidates, own: own, neighbours: neighbours).map(\.index) == [0, 2])
+    #expect(chosen(2, own: own, neighbours: neighbours) == [0, 2])
+  }
+
+  @Test("only candidates are taken, whatever the others would tell")
+  func candidates() {
+    let neighbours: [[Float]] = [[3, 0, 0, 0], [3, 0.1, 0, 2]]
+    #expect(chosen(1, among: [0, 2, 3], own: [[3, 1, 0.5, 0]], neighbours: neighbours) == [2])
   }
 
   @Test("no more than asked for, and none that fires for nothing")
   func bounds() {
-    #expect(selectiveNeurons(9, among: candidates, own: [[1, 0, 0, 1]], neighbours: []).map(\.index) == [0, 3])
-    #expect(selectiveNeurons(3, among: [], own: [[]], neighbours: []).isEmpty)
+    #expect(Set(chosen(9, own: [[1, 0, 0, 1]], neighbours: [])) == [0, 3])
+    #expect(chosen(3, among: [], own: [[1, 1, 1, 1]], neighbours: []).isEmpty)
   }
 }
 
@@ -38,6 +47,7 @@ struct ScalingTests {
     let hundred = one.scaled(edits: 100, relations: 3)
     #expect(hundred.neighbourWeight == 10 * one.neighbourWeight && hundred.steps == 3 * one.steps)
     #expect(hundred.sameRelation == 3 * one.sameRelation && hundred.otherRelations == one.otherRelations)
+    #expect(hundred.layers == one.layers + 1 && one.scaled(edits: 99, relations: 3).layers == one.layers)
     #expect(one.scaled(edits: 2, relations: 99).sameRelation == 2000)
   }
 }
