@@ -53,16 +53,14 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
 
   /// The same for an update of several facts at once.
   ///
-  /// The facts' losses add up, so neighbours weigh more, by the square root of their number; as do neighbours of several
-  /// relations, up to ``mostNeighbours``; steps, once more for each factor of ten; and layers, one more for each factor of a
-  /// hundred.
+  /// The facts' losses add up, so neighbours weigh more, by their number to the power of 3/4; there are more of them for several
+  /// relations, up to ``mostNeighbours``, and steps, once more for each factor of ten.
   public func scaled(edits: Int, relations: Int) -> SlotOptimization {
     guard edits > 1 else { return self }
     var result = self
-    result.neighbourWeight *= Double(edits).squareRoot()
+    result.neighbourWeight *= pow(Double(edits), 0.75)
     result.sameRelation = max(sameRelation, min(sameRelation * relations, Self.mostNeighbours))
     result.steps = Int(Double(steps) * (1 + log10(Double(edits))))
-    result.layers += Int(log10(Double(edits)) / 2)
     return result
   }
 

