@@ -31,10 +31,14 @@ public struct ErasureEvaluation: Sendable, Hashable, Encodable {
     public let relation: String
     /// Perplexity over its prompts.
     public let before, after: Double
+    /// The rise, as a share of what it was.
+    var rise: Double { after / before - 1 }
   }
 
+  /// The other relation whose perplexity rose most; nil without other relations.
+  public var mostDisturbed: RelationPerplexity? { relations.max { $0.rise < $1.rise } }
   /// The largest rise of another relation's perplexity, as a share of what it was.
-  public var largestRise: Double { relations.map { $0.after / $0.before - 1 }.max() ?? 0 }
+  public var largestRise: Double { mostDisturbed?.rise ?? 0 }
 
   /// Compares two models on the relation's questions and on those of other relations.
   public init(

@@ -115,7 +115,9 @@ enum Report {
       "\(Console.percent($0.interAccuracyBefore)) → \(Console.percent($0.interAccuracyAfter))"
     }
     add("right before, wrong now") { Console.percent($0.successRate) }
-    add("largest rise of a relation's perplexity") { String(format: "%+.1f %%", 100 * $0.largestRise) }
+    add("largest rise of a relation's perplexity") {
+      String(format: "%+.1f %%", 100 * $0.largestRise) + ($0.mostDisturbed.map { " (\($0.relation))" } ?? "")
+    }
     add("value slots changed, ‖Δ‖") { "\($0.slots), \(Console.number($0.changeNorm))" }
     return figures.text + "\n\n" + verdict(e)
   }
