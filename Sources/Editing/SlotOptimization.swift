@@ -51,16 +51,18 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     self.form = form
   }
 
-  /// The same for an update of several facts at once.
+  /// The same for an update of several facts at once, with answers of up to `pieces` word pieces.
   ///
-  /// The facts' losses add up, so neighbours weigh more, by their number to the power of 3/4; there are more of them for several
-  /// relations, up to ``mostNeighbours``, and steps, once more for each factor of ten.
-  public func scaled(edits: Int, relations: Int) -> SlotOptimization {
-    guard edits > 1 else { return self }
+  /// The facts' losses add up, so neighbours weigh more, by their number to the power of 3/4; there are more of them for
+  /// several relations, up to ``mostNeighbours``; and steps, once more for each factor of ten. Every piece of an answer is
+  /// a question of its own, and takes as many steps.
+  public func scaled(edits: Int, relations: Int, pieces: Int) -> SlotOptimization {
     var result = self
+    result.steps *= max(1, pieces)
+    guard edits > 1 else { return result }
     result.neighbourWeight *= pow(Double(edits), 0.75)
     result.sameRelation = max(sameRelation, min(sameRelation * relations, Self.mostNeighbours))
-    result.steps = Int(Double(steps) * (1 + log10(Double(edits))))
+    result.steps = Int(Double(result.steps) * (1 + log10(Double(edits))))
     return result
   }
 

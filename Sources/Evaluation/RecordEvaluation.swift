@@ -85,7 +85,7 @@ public struct RecordEvaluation: Sendable, Encodable {
         guard let new = record.newAnswer else { throw EditError.incompleteRecord(field: "newAnswer") }
         edits = [FactEdit(fact: fact, newAnswer: new, prompts: record.prompts)]
       }
-      let layers = method.controlLayers(source.bert.configuration.layerCount, edits)
+      let layers = method.controlLayers(source.bert.configuration.layerCount)
       let questions = try EvaluationQuestions(
         updating: edits, heldBack: heldBack, in: catalogue, model: source, seed: record.seed)
       let editing = try method.bound(

@@ -35,10 +35,10 @@ public enum UpdateMethod: Sendable, Hashable {
   }
 
   /// The layers from which a control draws its random neurons: all for the paper's method, the edited ones otherwise.
-  func controlLayers(_ layerCount: Int, _ edits: [FactEdit]) -> Range<Int> {
+  func controlLayers(_ layerCount: Int) -> Range<Int> {
     switch self {
     case .paper: 0..<layerCount
-    case .optimized(let parameters): parameters.scaled(to: edits).editedLayers(layerCount)
+    case .optimized(let parameters): parameters.editedLayers(layerCount)
     }
   }
 
@@ -70,22 +70,18 @@ public enum UpdateMethod: Sendable, Hashable {
   ) throws -> OptimizedUpdate {
     var generator = SeededGenerator(seed: seed &+ 2)
     let names = Set(edits.map(\.fact.relation)).sorted()
-    let parameters = parameters.scaled(to: edits)
+    let targets = try edits.map { edit in
+      try edit.prompts.flatMap { try model.factors($0, answer: edit.newAnswer, order: order) }
+    }
+    let pieces = try edits.map { try model.pieces(of: $0.newAnswer).count }.max() ?? 1
+    let parameters = parameters.scaled(edits: edits.count, relations: names.count, pieces: pieces)
     let neighbours = Neighbours(
       catalogue: catalogue, excluded: questions.facts, subjects: Set(edits.map(\.fact.subject)),
       heldBack: Set(heldBack))
     return OptimizedUpdate(
-      targets: try edits.map { edit in
-        try edit.prompts.flatMap { try model.factors($0, answer: edit.newAnswer, order: order) }
-      },
+      targets: targets,
       neighbours: try neighbours.draw(
         of: names, same: parameters.sameRelation, others: parameters.otherRelations, in: model, using: &generator),
       optimization: parameters, threads: threads)
-  }
-}
-
-extension SlotOptimization {
-  fileprivate func scaled(to edits: [FactEdit]) -> SlotOptimization {
-    scaled(edits: edits.count, relations: Set(edits.map(\.fact.relation)).count)
   }
 }

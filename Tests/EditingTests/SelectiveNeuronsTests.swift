@@ -43,10 +43,11 @@ struct ScalingTests {
   @Test("neighbours weigh more with more facts, by less than their number, and one fact changes nothing")
   func scaled() {
     let one = SlotOptimization.update
-    #expect(one.scaled(edits: 1, relations: 1) == one)
-    let hundred = one.scaled(edits: 100, relations: 3)
+    #expect(one.scaled(edits: 1, relations: 1, pieces: 1) == one)
+    let hundred = one.scaled(edits: 100, relations: 3, pieces: 1)
     #expect((20...50).contains(hundred.neighbourWeight / one.neighbourWeight) && hundred.steps == 3 * one.steps)
     #expect(hundred.sameRelation == 3 * one.sameRelation && hundred.otherRelations == one.otherRelations)
-    #expect(one.scaled(edits: 2, relations: 99).sameRelation == 2000)
+    #expect(one.scaled(edits: 1, relations: 1, pieces: 2).steps == 2 * one.steps)
+    #expect(one.scaled(edits: 2, relations: 99, pieces: 1).sameRelation == 2000)
   }
 }
