@@ -168,7 +168,7 @@ struct OptimizationOptions: ParsableArguments {
   @Option(help: "For optimized: the size of the first step; it falls to zero.")
   var learningRate: Double?
 
-  @Option(help: "For optimized: steps at most.")
+  @Option(help: "For optimized: steps at most; an update takes them for each word piece of its answer.")
   var iterations: Int?
 
   @Option(
