@@ -24,6 +24,9 @@ extension MaskedLanguageModel {
     return pieces
   }
 
+  /// The word pieces of a subject.
+  public func subject(_ subject: String) -> [Int] { tokenizer.pieces(of: subject) }
+
   /// The questions, one per word piece of `answer`, whose probabilities multiply to P(answer).
   ///
   /// - Parameters:

@@ -6,6 +6,8 @@ public struct EncodedPrompt: Sendable, Hashable {
   public let ids: [Int]
   /// Position in ``ids`` of the `[MASK]` asked for.
   public let mask: Int
+  /// Position in ``ids`` of the last word piece of the subject, where it is known.
+  public private(set) var subject: Int?
 
   /// Encodes `text`.
   ///
@@ -23,6 +25,15 @@ public struct EncodedPrompt: Sendable, Hashable {
   private init(ids: [Int], mask: Int) {
     self.ids = ids
     self.mask = mask
+  }
+
+  /// The prompt with its ``subject``: the last piece of the first place where `pieces` stand, if they do.
+  public func naming(_ pieces: [Int]) -> EncodedPrompt {
+    var result = self
+    let starts = ids.indices.prefix(max(0, ids.count - pieces.count + 1))
+    let start = pieces.isEmpty ? nil : starts.first { ids[$0..<$0 + pieces.count].elementsEqual(pieces) }
+    result.subject = start.map { $0 + pieces.count - 1 }
+    return result
   }
 
   /// The prompt with `count` masks in place of its one, the first of them with `written` in them, asking for the mask

@@ -12,6 +12,11 @@ public struct AttributionTarget: Sendable {
     self.prompt = prompt
     self.answer = answer
   }
+
+  /// The same, with where the prompt names `subject`.
+  public func naming(_ subject: String, in model: MaskedLanguageModel) -> AttributionTarget {
+    AttributionTarget(prompt: prompt.naming(model.subject(subject)), answer: answer)
+  }
 }
 
 /// One point of one target's path in one layer: where the gradient is taken, and its weight in the sum.

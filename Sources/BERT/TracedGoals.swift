@@ -1,5 +1,15 @@
 import Kernels
 
+/// Where in a prompt neurons are looked at.
+public enum PromptPosition: Sendable, Hashable {
+  /// At the `[MASK]` asked for.
+  case mask
+  /// At the subject's last word piece, or at `[MASK]` where that is not known.
+  case subject
+  /// At another word piece: with each goal the next one.
+  case elsewhere
+}
+
 /// Goals whose prompts have run once up to the feed-forward product of a layer, from which on value slots may change.
 public struct TracedGoals: Sendable {
   /// The model, with its slots as they are.
@@ -31,15 +41,79 @@ public struct TracedGoals: Sendable {
     }
   }
 
-  /// Activations at `[MASK]`, a row for each of the goals `range` with a value for each neuron.
+  /// The goals that nothing should change, which come last.
+  public var neighbours: Range<Int> {
+    let first = goals.lastIndex { if case .unchanged = $0.wanted { false } else { true } }.map { $0 + 1 } ?? 0
+    return first..<goals.count
+  }
+
+  /// Those of `positions` whose prompts name their subject, or all where none does.
+  public func namingSubject(_ positions: [Int]) -> [Int] {
+    let found = positions.filter { goals[$0].prompt.subject != nil }
+    return found.isEmpty ? positions : found
+  }
+
+  /// Some of the goals, with their weights multiplied.
+  public func keeping(_ positions: [(goal: Int, factor: Double)]) -> TracedGoals {
+    TracedGoals(
+      model,
+      positions.map {
+        let goal = goals[$0.goal]
+        return OutputGoal(prompt: goal.prompt, wanted: goal.wanted, weight: goal.weight * $0.factor)
+      }, from: lowestLayer, threads: threads)
+  }
+
+  /// Activations at one position, a row for each of the goals `range` with a value for each neuron.
   ///
-  /// - Parameter neurons: Layer and index of each, in ``lowestLayer`` or above.
-  public func activations(of neurons: [(layer: Int, index: Int)], goals range: Range<Int>) -> [[Float]] {
+  /// - Parameters:
+  ///   - neurons: Layer and index of each: in ``lowestLayer``, which must not be the last, or at `[MASK]` also above it.
+  ///   - range: The goals.
+  ///   - position: Where in their prompts.
+  public func activations(
+    of neurons: [(layer: Int, index: Int)], goals range: Range<Int>, at position: PromptPosition = .mask
+  ) -> [[Float]] {
     zip(groups, stages).flatMap { group, stage in
       group.clamped(to: range).map { goal in
-        neurons.map { stage.atMasks[$0.layer - lowestLayer][goal - group.lowerBound, $0.index] }
+        let place = goal - group.lowerBound
+        if position == .mask { return neurons.map { stage.atMasks[$0.layer - lowestLayer][place, $0.index] } }
+        precondition(neurons.allSatisfy { $0.layer == lowestLayer } && lowestLayer < model.layerCount - 1)
+        let prompt = goals[goal].prompt
+        let own = position == .subject ? prompt.subject ?? prompt.mask : 1 + goal % max(1, prompt.ids.count - 2)
+        let row = stage.packing.starts[place] + own
+        return neurons.map { stage.activations[row, $0.index] }
       }
     }
+  }
+
+  /// For each of the goals `range`, how much the keys respond at most: the largest |key · x|.
+  ///
+  /// - Parameters:
+  ///   - keys: One value for each neuron in each.
+  ///   - neurons: Layer and index of each, all of one layer.
+  ///   - position: `.mask` to look at `[MASK]` alone, anything else to look at every word piece.
+  public func responses(
+    of keys: [[Float]], neurons: [(layer: Int, index: Int)], goals range: Range<Int>, at position: PromptPosition
+  ) -> [Float] {
+    guard let layer = neurons.first?.layer, !keys.isEmpty else { return range.map { _ in 0 } }
+    let found = concurrently(groups.count, threads: threads) { group in
+      let (own, stage) = (groups[group].clamped(to: range), stages[group])
+      guard !own.isEmpty else { return [Float]() }
+      let all = position == .mask ? stage.atMasks[layer - lowestLayer] : stage.activations
+      let x = gatherColumns(all.all, neurons.map(\.index))
+      let weights = Matrix(rows: keys.count, columns: neurons.count)
+      for (row, key) in keys.enumerated() { weights.all.copy(key, toRow: row) }
+      let products = Matrix(rows: x.rows, columns: keys.count)
+      multiply(x.all, weights.all, transposingB: true, into: products.all)
+      return own.map { goal in
+        let place = goal - groups[group].lowerBound
+        let rows =
+          position == .mask
+          ? place..<place + 1
+          : stage.packing.starts[place]..<stage.packing.starts[place] + stage.packing.lengths[place]
+        return rows.reduce(0) { products.rows($1, count: 1).values.reduce($0) { max($0, abs($1)) } }
+      }
+    }
+    return found.flatMap { $0 }
   }
 }
 

@@ -183,6 +183,8 @@ public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, Local
   case sameAnswer(String)
   /// There is nothing to edit.
   case noEdits
+  /// The subject's layer is not below the upper layers that are edited too.
+  case noSubjectLayer(Int, below: Int)
   /// The model says the new answer already.
   case alreadySays(String, prompts: Int)
   /// The record cannot be opened.
@@ -208,6 +210,10 @@ public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, Local
         ?? "No knowledge neuron of \(relation) was found")
         + "; locate with more steps or more facts, or give a neurons file with --neurons."
     case .sameAnswer(let answer): "--to “\(answer)” is the answer that the fact has already; give another."
+    case .noSubjectLayer(let layer, let below):
+      below > 0
+        ? "Layer \(layer) cannot be the subject's: it must lie below the upper layers, so give a number from 0 to \(below - 1)."
+        : "Layer \(layer) cannot be the subject's: all layers are among the upper ones; give fewer of these with --layers."
     case .noEdits: "There is no edit to make; name at least one fact and its new answer."
     case .alreadySays(let answer, let prompts):
       "The model says “\(answer)” on all \(prompts) prompts already, so there is nothing to update."

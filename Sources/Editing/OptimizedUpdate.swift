@@ -7,7 +7,8 @@ import Neurons
 ///
 /// Minimises Σ over facts of the mean over their prompts of max(0, ln c − ln P(t′)), c the wanted confidence, plus
 /// weight · mean KL(before ‖ now) over the neighbours. A wording that has reached c asks for nothing more, so that the
-/// rest of the optimisation goes into leaving the neighbours alone.
+/// rest of the optimisation goes into leaving the neighbours alone. Where keys are varied, of the neighbours only
+/// ``SlotOptimization/heeded`` run, most of them those to which the keys respond; the others can hardly change.
 public struct OptimizedUpdate: EditingMethod {
   /// Per fact, the prompts with the word pieces that they shall give.
   public let targets: [[AttributionTarget]]
@@ -64,7 +65,7 @@ public struct OptimizedUpdate: EditingMethod {
       let pieces = Dictionary(grouping: positions, by: { own[$0 - positions.lowerBound].answer })
       return pieces.sorted { $0.key < $1.key }.map(\.value)
     }
-    return optimization.minimize(traced, questions: questions, neurons: neurons)
+    return optimization.minimize(traced, questions: questions, subjects: positions.map(Array.init), neurons: neurons)
   }
 
   /// The slots after the edit.

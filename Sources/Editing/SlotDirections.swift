@@ -16,6 +16,15 @@ public enum ChangeForm: String, Sendable, Hashable, Codable, CaseIterable {
 struct SlotDirections {
   /// W, `[directions, slots]`.
   let weights: Matrix
+  /// Of keys, per layer, what they are made of.
+  private var keys: [Keys] = []
+
+  /// The keys of one layer, each a value for each of the neurons at `positions`.
+  private struct Keys {
+    let positions: [Int]
+    let place: PromptPosition
+    var rows: [[Float]] = []
+  }
 
   /// Every slot by itself.
   init(free count: Int) {
@@ -26,40 +35,83 @@ struct SlotDirections {
   /// One direction for each question and layer: its key, the combination of the layer's neurons that is 1 where the
   /// question is asked and nearest to 0 elsewhere.
   ///
-  /// With x the activations of the layer's neurons at `[MASK]` and x̄ their mean where the question is asked, the key is
+  /// Questions are known by what neurons do at `[MASK]`. In the subject's layer it is subjects that have keys, by what
+  /// neurons do at their last word piece; they shall be silent on the neighbours' subjects and other words.
+  ///
+  /// With x the activations of the layer's neurons there and x̄ their mean where the question is asked, the key is
   /// w = C⁻¹ x̄ / (x̄ᵀ C⁻¹ x̄), where C is the mean of x xᵀ over the neighbours, plus its mean over all questions, plus ridge · I.
   /// This is the closed form of ROME and MEMIT (Meng et al. 2022, 2023) within the chosen neurons: a value v added along w
   /// adds v to the layer's output where the question is asked.
   /// - Parameters:
-  ///   - neurons: The neurons whose slots may move.
   ///   - questions: Per question, the positions of its goals.
-  ///   - neighbours: The positions of the goals that nothing should change.
-  init(keysOf questions: [[Int]], neighbours: [Int], neurons: [Neuron], in traced: TracedGoals) {
-    var rows: [[Float]] = []
+  ///   - subjects: The same per subject.
+  ///   - subjectLayer: The lowest of the traced layers, where it is the subjects' layer.
+  ///   - neurons: The neurons whose slots may move.
+  init(
+    keysOf questions: [[Int]], subjects: [[Int]], subjectLayer: Int?, neurons: [Neuron], in traced: TracedGoals
+  ) {
+    let neighbours = traced.neighbours
     for layer in Set(neurons.map(\.layer)).sorted() {
+      let place: PromptPosition = layer == subjectLayer ? .subject : .mask
+      let questions = place == .subject ? subjects.map { traced.namingSubject($0) } : questions
       let positions = neurons.indices.filter { neurons[$0].layer == layer }
-      let activations = traced.activations(
-        of: positions.map { (layer: layer, index: neurons[$0].index) }, goals: traced.goals.indices)
+      let names = positions.map { (layer: layer, index: neurons[$0].index) }
+      var activations = traced.activations(of: names, goals: traced.goals.indices, at: place)
       let means = questions.map { mean(of: $0.map { activations[$0] }, width: positions.count) }
+      var silent = Array(neighbours)
+      if place == .subject {
+        silent += activations.count..<activations.count + neighbours.count
+        activations += traced.activations(of: names, goals: neighbours, at: .elsewhere)
+      }
       var shares = [Float](repeating: 0, count: activations.count)
-      for position in neighbours { shares[position] += 1 / Float(neighbours.count) }
+      for position in silent { shares[position] += 1 / Float(silent.count) }
       for question in questions {
         for position in question { shares[position] += 1 / Float(question.count * questions.count) }
       }
       let covariance = SymmetricMatrix(momentsOf: activations, shares: shares, ridge: selectionRidge)
       let factor = covariance.choleskyFactor
+      var own = Keys(positions: positions, place: place)
       for mean in means {
         let key = factor.solve(mean)
         let response = zip(key, mean).reduce(0) { $0 + $1.0 * $1.1 }
         // Neurons that are silent on a question cannot answer it.
         guard response > 1e-6 else { continue }
-        var row = [Float](repeating: 0, count: neurons.count)
-        for (position, value) in zip(positions, key) { row[position] = Float(value / response) }
-        rows.append(row)
+        own.rows.append(key.map { Float($0 / response) })
+      }
+      keys.append(own)
+    }
+    weights = Matrix(rows: keys.reduce(0) { $0 + $1.rows.count }, columns: neurons.count)
+    var index = 0
+    for own in keys {
+      for key in own.rows {
+        for (position, value) in zip(own.positions, key) { weights[index, position] = value }
+        index += 1
       }
     }
-    weights = Matrix(rows: rows.count, columns: neurons.count)
-    for (index, row) in rows.enumerated() { weights.all.copy(row, toRow: index) }
+  }
+
+  /// The goals with so many of the neighbours at most: two thirds those to which a key responds most, which are the
+  /// ones a change moves, and a third an even choice of the others, which stand for all of these.
+  func heeding(_ count: Int, of traced: TracedGoals, neurons: [Neuron]) -> TracedGoals {
+    let neighbours = traced.neighbours
+    guard count < neighbours.count else { return traced }
+    var responses = [Float](repeating: 0, count: neighbours.count)
+    for own in keys {
+      let found = traced.responses(
+        of: own.rows, neurons: own.positions.map { (layer: neurons[$0].layer, index: neurons[$0].index) },
+        goals: neighbours, at: own.place)
+      for (index, response) in found.enumerated() { responses[index] = max(responses[index], response) }
+    }
+    let order = neighbours.indices.sorted {
+      let (a, b) = (responses[$0 - neighbours.lowerBound], responses[$1 - neighbours.lowerBound])
+      return (-a, $0) < (-b, $1)
+    }
+    let first = (2 * count + 2) / 3
+    let others = order[first...]
+    let chosen = (0..<count - first).map { others[first + $0 * others.count / (count - first)] }
+    return traced.keeping(
+      Array(0..<neighbours.lowerBound).map { ($0, 1) } + order[..<first].map { ($0, 1) }
+        + chosen.map { ($0, Double(others.count) / Double(count - first)) })
   }
 
   /// Wᵀ · `values`.

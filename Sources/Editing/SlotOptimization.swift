@@ -4,12 +4,44 @@ import Foundation
 import Kernels
 import Neurons
 
+/// The layer below the upper ones in which an edit also moves neurons that fire for the subject.
+public enum SubjectLayer: Sendable, Hashable, Codable, RawRepresentable {
+  /// The last of the model's lower half.
+  case middle
+  /// That one, from 0.
+  case number(Int)
+  /// None.
+  case absent
+
+  /// `middle`, `none` or a number.
+  public init?(rawValue: String) {
+    switch rawValue {
+    case "middle": self = .middle
+    case "none": self = .absent
+    default:
+      guard let number = Int(rawValue), number >= 0 else { return nil }
+      self = .number(number)
+    }
+  }
+
+  /// As ``init(rawValue:)`` takes it.
+  public var rawValue: String {
+    switch self {
+    case .middle: "middle"
+    case .number(let number): String(number)
+    case .absent: "none"
+    }
+  }
+}
+
 /// How value slots are optimised; kept in the record.
 public struct SlotOptimization: Sendable, Hashable, Codable {
   /// Value slots at most, for each fact of an update and for a whole erasure.
   public var slots: Int
-  /// How many of the upper layers neurons are taken from.
+  /// How many of the upper layers neurons are taken from, by what they do at `[MASK]`.
   public var layers: Int
+  /// The layer in which neurons are taken by what they do at the subject.
+  public var subjectLayer: SubjectLayer
   /// P to reach on every prompt of an update.
   public var confidence: Double
   /// Steps at most.
@@ -22,33 +54,53 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public var sameRelation: Int
   /// Prompts of other relations' facts that are neighbours, one a fact.
   public var otherRelations: Int
+  /// Of all neighbours, how many a keyed optimisation runs; see ``OptimizedUpdate``.
+  public var heeded: Int
   /// What the optimisation varies.
   public var form: ChangeForm
 
   /// The defaults of an update, chosen on the measurements in docs/editing.md.
   public static let update = SlotOptimization(
-    slots: 32, layers: 2, confidence: 0.95, steps: 30, rate: 0.05, neighbourWeight: 40, sameRelation: 150,
-    otherRelations: 250, form: .keyed)
+    slots: 32, layers: 2, subjectLayer: .middle, confidence: 0.99, steps: 30, rate: 0.08, neighbourWeight: 20,
+    sameRelation: 250, otherRelations: 350, heeded: 72, form: .keyed)
 
   /// The defaults of an erasure.
   public static let erasure = SlotOptimization(
-    slots: 64, layers: 2, confidence: 0.9, steps: 200, rate: 0.05, neighbourWeight: 60, sameRelation: 0,
-    otherRelations: 1500, form: .free)
+    slots: 64, layers: 2, subjectLayer: .absent, confidence: 0.9, steps: 200, rate: 0.05, neighbourWeight: 60,
+    sameRelation: 0, otherRelations: 1500, heeded: 1500, form: .free)
 
   /// All of it.
   public init(
-    slots: Int, layers: Int, confidence: Double, steps: Int, rate: Double, neighbourWeight: Double, sameRelation: Int,
-    otherRelations: Int, form: ChangeForm
+    slots: Int, layers: Int, subjectLayer: SubjectLayer = .absent, confidence: Double, steps: Int, rate: Double,
+    neighbourWeight: Double, sameRelation: Int, otherRelations: Int, heeded: Int = 72, form: ChangeForm
   ) {
     self.slots = slots
     self.layers = layers
+    self.subjectLayer = subjectLayer
     self.confidence = confidence
     self.steps = steps
     self.rate = rate
     self.neighbourWeight = neighbourWeight
     self.sameRelation = sameRelation
     self.otherRelations = otherRelations
+    self.heeded = heeded
     self.form = form
+  }
+
+  /// From a record; one that was written before a parameter was thought of means what was done then.
+  public init(from decoder: any Decoder) throws {
+    let fields = try decoder.container(keyedBy: CodingKeys.self)
+    slots = try fields.decode(Int.self, forKey: .slots)
+    layers = try fields.decode(Int.self, forKey: .layers)
+    subjectLayer = try fields.decodeIfPresent(SubjectLayer.self, forKey: .subjectLayer) ?? .absent
+    confidence = try fields.decode(Double.self, forKey: .confidence)
+    steps = try fields.decode(Int.self, forKey: .steps)
+    rate = try fields.decode(Double.self, forKey: .rate)
+    neighbourWeight = try fields.decode(Double.self, forKey: .neighbourWeight)
+    sameRelation = try fields.decode(Int.self, forKey: .sameRelation)
+    otherRelations = try fields.decode(Int.self, forKey: .otherRelations)
+    heeded = try fields.decodeIfPresent(Int.self, forKey: .heeded) ?? Self.mostNeighbours
+    form = try fields.decodeIfPresent(ChangeForm.self, forKey: .form) ?? .free
   }
 
   /// The same for an update of several facts at once, with answers of up to `pieces` word pieces.
@@ -62,6 +114,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     guard edits > 1 else { return result }
     result.neighbourWeight *= pow(Double(edits), 0.75)
     result.sameRelation = max(sameRelation, min(sameRelation * relations, Self.mostNeighbours))
+    result.heeded = max(heeded, min(heeded * edits, Self.mostNeighbours))
     result.steps = Int(Double(result.steps) * (1 + log10(Double(edits))))
     return result
   }
@@ -71,13 +124,39 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
 
   /// Whether every number is one that an optimisation can be run with.
   public var isSound: Bool {
-    slots > 0 && layers > 0 && (0...1_000_000).contains(steps) && (0...1_000_000).contains(sameRelation)
+    slots > 0 && layers > 0 && heeded >= 0 && (0...1_000_000).contains(steps) && (0...1_000_000).contains(sameRelation)
       && (0...1_000_000).contains(otherRelations) && confidence > 0 && confidence < 1 && rate.isFinite
       && neighbourWeight.isFinite
   }
 
-  /// The layers that may be edited, of a model with so many.
-  public func editedLayers(_ layerCount: Int) -> Range<Int> { max(0, layerCount - layers)..<layerCount }
+  /// The upper layers that may be edited, of a model with so many.
+  public func upperLayers(_ layerCount: Int) -> Range<Int> { max(0, layerCount - layers)..<layerCount }
+
+  /// The layer in which neurons are taken by what they do at the subject, of a model with so many; nil where it would be
+  /// an upper one.
+  public func subjectLayer(_ layerCount: Int) -> Int? {
+    let layer: Int
+    switch subjectLayer {
+    case .middle: layer = (layerCount - 1) / 2
+    case .number(let number): layer = number
+    case .absent: return nil
+    }
+    return layer < upperLayers(layerCount).lowerBound ? layer : nil
+  }
+
+  /// Refuses a subject's layer that is no layer below the upper ones.
+  ///
+  /// - Throws: ``EditError/noSubjectLayer(_:below:)``.
+  public func requireSubjectLayer(_ layerCount: Int) throws(EditError) {
+    if case .number(let number) = subjectLayer, subjectLayer(layerCount) == nil {
+      throw .noSubjectLayer(number, below: upperLayers(layerCount).lowerBound)
+    }
+  }
+
+  /// All layers that may be edited, of a model with so many, the lowest first.
+  public func editedLayers(_ layerCount: Int) -> [Int] {
+    (subjectLayer(layerCount).map { [$0] } ?? []) + upperLayers(layerCount)
+  }
 
   /// A mean divergence of the neighbours, in nats, below which there is nothing more to win by going on.
   static let negligibleDivergence = 5e-4
@@ -92,22 +171,27 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// The slots of `neurons` after Adam (Kingma & Ba 2015) has brought the goals' loss down.
   ///
   /// Stops early when the loss is as good as nothing. Deterministic.
-  /// - Parameter questions: Per question, the positions of its goals; see ``ChangeForm/keyed``.
-  func minimize(_ traced: TracedGoals, questions: [[Int]], neurons: [Neuron]) -> [ValueSlot] {
+  /// - Parameters:
+  ///   - questions: Per question, the positions of its goals; see ``ChangeForm/keyed``.
+  ///   - subjects: Per subject, the positions of the goals that ask about it.
+  func minimize(
+    _ traced: TracedGoals, questions: [[Int]], subjects: [[Int]] = [], neurons: [Neuron]
+  ) -> [ValueSlot] {
     guard !neurons.isEmpty else { return [] }
     let model = traced.model
     let hidden = model.configuration.hiddenSize
+    let layerCount = model.configuration.layerCount
     let directions =
       switch form {
       case .free: SlotDirections(free: neurons.count)
       case .keyed:
         SlotDirections(
-          keysOf: questions,
-          neighbours: traced.goals.indices.filter {
-            if case .unchanged = traced.goals[$0].wanted { true } else { false }
-          }, neurons: neurons, in: traced)
+          keysOf: questions, subjects: subjects,
+          subjectLayer: subjectLayer(layerCount) == traced.lowestLayer ? traced.lowestLayer : nil, neurons: neurons,
+          in: traced)
       }
-    let objective = SlotObjective(traced, slots: neurons.map { (layer: $0.layer, index: $0.index) })
+    let heeded = form == .free ? traced : directions.heeding(heeded, of: traced, neurons: neurons)
+    let objective = SlotObjective(heeded, slots: neurons.map { (layer: $0.layer, index: $0.index) })
     let values = Matrix(rows: directions.weights.rows, columns: hidden)
     var first = [Float](repeating: 0, count: values.rows * hidden)
     var second = first

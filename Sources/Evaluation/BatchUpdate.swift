@@ -81,6 +81,7 @@ public struct BatchUpdate: Sendable {
   public func plan(progress: (Int) -> Void = { _ in }) throws -> Plan {
     let model = request.model
     try request.checkOutput()
+    try optimization.requireSubjectLayer(model.bert.configuration.layerCount)
     let questions = try EvaluationQuestions(
       updating: edits, heldBack: [], in: request.catalogue, model: model, seed: request.seed)
     let outcome =
@@ -114,7 +115,7 @@ public struct BatchUpdate: Sendable {
       order: request.order, seed: request.seed, threads: request.threads)
     let request = request.on(model)
     let traced = update.traced(in: model, from: try NeuronSelection.lowestLayer(request, update.optimization))
-    let selection = try NeuronSelection(request, update.optimization, traced, neighbours: update.neighbours.count)
+    let selection = try NeuronSelection(request, update.optimization, traced)
     let places = update.positions
     var chosen: Set<Neuron> = []
     var located: LocatedRelation?

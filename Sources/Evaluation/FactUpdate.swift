@@ -47,7 +47,13 @@ public struct FactUpdate: Sendable {
     self.fact = fact
     self.newAnswer = newAnswer
     self.ownPrompts = ownPrompts
-    self.method = method
+    // Neurons that are given were located by what they do at [MASK].
+    if request.located != nil, case .optimized(var optimization) = method {
+      optimization.subjectLayer = .absent
+      self.method = .optimized(optimization)
+    } else {
+      self.method = method
+    }
     self.heldBack = request.relation.lastTemplates(heldBack)
   }
 
@@ -85,11 +91,12 @@ public struct FactUpdate: Sendable {
       neurons = located.unsharedNeurons(of: try located.fact(fact))
       slots = try editing.valueSlots(of: neurons, in: model)
     case .optimized(let optimization):
+      try optimization.requireSubjectLayer(model.bert.configuration.layerCount)
       let update = try UpdateMethod.optimized(
         optimization, [edit], in: model, catalogue: request.catalogue, questions: questions, heldBack: heldBack,
         order: request.order, seed: request.seed, threads: request.threads)
       let traced = update.traced(in: model, from: try NeuronSelection.lowestLayer(request, optimization))
-      let selection = try NeuronSelection(request, optimization, traced, neighbours: update.neighbours.count)
+      let selection = try NeuronSelection(request, optimization, traced)
       let chosen = try selection.choose(for: [edit], of: fact.relation, at: update.positions, progress: progress)
       (located, neurons) = (chosen.located, chosen.neurons[0])
       slots = update.valueSlots(of: neurons, traced: traced)

@@ -37,7 +37,7 @@ struct Neighbours {
         guard let template = templates.randomElement(using: &generator) else { continue }
         let prompt = template.prompt(subject: fact.subject)
         // A subject that fills all positions cannot be asked about, and is no reason to fail.
-        if let encoded = try? model.encode(prompt) { result.append(encoded) }
+        if let encoded = try? model.encode(prompt) { result.append(encoded.naming(model.subject(fact.subject))) }
       }
     }
     return Array(result.shuffled(using: &generator).prefix(count))

@@ -4,8 +4,8 @@ import Editing
 import Neurons
 import Relations
 
-/// Which neurons an optimised edit moves: those that express what is edited, by attribution, and among them those that
-/// fire for it and not for its neighbours.
+/// Which neurons an optimised edit moves: in the upper layers those that express what is edited, by attribution, and
+/// among them those that fire for it and not for its neighbours; in the subject's layer, those that fire for the subject.
 struct NeuronSelection {
   private let optimization: SlotOptimization
   private let request: EditRequest
@@ -14,27 +14,42 @@ struct NeuronSelection {
   private let neurons: [Neuron]
   private let positions: [Neuron: Int]
   private let neighbours: ActivationMoments
+  /// The subject's layer and what its neurons do on the neighbours.
+  private let subject: (layer: Int, neighbours: ActivationMoments)?
 
   /// A selection for goals of which the last ones are the neighbours.
   ///
   /// - Throws: for neurons of a file that the model does not have.
-  init(_ request: EditRequest, _ optimization: SlotOptimization, _ traced: TracedGoals, neighbours: Int) throws {
+  init(_ request: EditRequest, _ optimization: SlotOptimization, _ traced: TracedGoals) throws {
     self.request = request
     self.optimization = optimization
     self.traced = traced
     neurons = try Self.neurons(request, optimization)
     positions = Dictionary(uniqueKeysWithValues: neurons.enumerated().map { ($1, $0) })
-    let count = traced.goals.count
     self.neighbours = ActivationMoments(
-      traced.activations(of: neurons.map { (layer: $0.layer, index: $0.index) }, goals: count - neighbours..<count),
+      traced.activations(of: neurons.map { (layer: $0.layer, index: $0.index) }, goals: traced.neighbours),
       width: neurons.count)
+    subject = optimization.subjectLayer(request.model.bert.configuration.layerCount).map { layer in
+      let all = Self.all(of: layer, request).map { (layer: $0.layer, index: $0.index) }
+      return (
+        layer,
+        ActivationMoments(
+          [.subject, .elsewhere].flatMap { traced.activations(of: all, goals: traced.neighbours, at: $0) },
+          width: all.count)
+      )
+    }
+  }
+
+  private static func all(of layer: Int, _ request: EditRequest) -> [Neuron] {
+    (0..<request.model.bert.configuration.intermediateSize).map { Neuron(layer: layer, index: $0) }
   }
 
   /// The lowest layer of which neurons can be chosen.
   ///
   /// - Throws: for neurons of a file that the model does not have.
   static func lowestLayer(_ request: EditRequest, _ optimization: SlotOptimization) throws -> Int {
-    try neurons(request, optimization).first?.layer ?? request.model.bert.configuration.layerCount - 1
+    if let layer = optimization.subjectLayer(request.model.bert.configuration.layerCount) { return layer }
+    return try neurons(request, optimization).first?.layer ?? request.model.bert.configuration.layerCount - 1
   }
 
   /// Those of the file, or all of the edited layers, in order.
@@ -45,18 +60,27 @@ struct NeuronSelection {
       try configuration.requireNeurons(given)
       return given
     }
-    return optimization.editedLayers(configuration.layerCount).flatMap { layer in
-      (0..<configuration.intermediateSize).map { Neuron(layer: layer, index: $0) }
-    }
+    return optimization.upperLayers(configuration.layerCount).flatMap { all(of: $0, request) }
   }
 
-  /// The neurons to move, of `candidates`, for what the goals `range` ask.
+  /// The neurons to move for what the goals `range` ask: of `candidates`, and of the subject's layer as large a part as it
+  /// is of the edited layers.
   func choose(among candidates: [Neuron], for range: Range<Int>) -> [Neuron] {
-    selectiveNeurons(
-      optimization.slots, among: candidates.compactMap { positions[$0] },
+    var chosen: [Neuron] = []
+    if let subject {
+      let all = Self.all(of: subject.layer, request)
+      let own = traced.activations(of: all.map { (layer: $0.layer, index: $0.index) }, goals: range, at: .subject)
+      chosen = selectiveNeurons(
+        optimization.slots / (1 + optimization.layers), among: Array(all.indices),
+        own: traced.namingSubject(Array(range)).map { own[$0 - range.lowerBound] }, neighbours: subject.neighbours
+      ).map { all[$0] }
+    }
+    chosen += selectiveNeurons(
+      optimization.slots - chosen.count, among: candidates.compactMap { positions[$0] },
       own: traced.activations(of: neurons.map { (layer: $0.layer, index: $0.index) }, goals: range),
       neighbours: neighbours
-    ).map { neurons[$0] }.sorted()
+    ).map { neurons[$0] }
+    return chosen.sorted()
   }
 
   /// The neurons for facts of one relation, and how they were located.
@@ -111,7 +135,7 @@ final class CandidateRanking {
 
   /// The first ``share`` of the neurons, the most attributed first.
   var candidates: [Neuron] {
-    let edited = optimization.editedLayers(layers)
+    let edited = optimization.upperLayers(layers)
     let positions = edited.lowerBound * width..<edited.upperBound * width
     let count = max(optimization.slots, Int(Double(positions.count) * Self.share))
     return positions.sorted { (-sums[$0], $0) < (-sums[$1], $1) }.prefix(count).map {

@@ -57,7 +57,7 @@ public struct RecordEvaluation: Sendable, Encodable {
     var erasure: Pair<ErasureEvaluation>?
     /// The edited model, made again where no result is at hand, and the same edit on as many random neurons.
     func judge<Evaluation>(
-      _ method: any EditingMethod, layers: Range<Int>,
+      _ method: any EditingMethod, layers: [Int],
       _ evaluate: (MaskedLanguageModel, ChangeSize) throws -> Evaluation
     ) throws -> Pair<Evaluation> {
       var generator = SeededGenerator(seed: record.seed &+ 1)

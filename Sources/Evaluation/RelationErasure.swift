@@ -34,9 +34,9 @@ public enum ErasureMethod: Sendable, Hashable {
   }
 
   /// The layers from which a control draws its random neurons.
-  func controlLayers(_ layerCount: Int) -> Range<Int> {
+  func controlLayers(_ layerCount: Int) -> [Int] {
     switch self {
-    case .paper: 0..<layerCount
+    case .paper: Array(0..<layerCount)
     case .optimized(let parameters): parameters.editedLayers(layerCount)
     }
   }
@@ -155,7 +155,7 @@ public struct RelationErasure: Sendable {
     let slots: [ValueSlot]
     if case .optimized(let optimization) = method, let erasure = editing as? OptimizedErasure {
       let traced = erasure.traced(in: model, from: try NeuronSelection.lowestLayer(request, optimization))
-      neurons = try NeuronSelection(request, optimization, traced, neighbours: erasure.neighbours.count).choose(
+      neurons = try NeuronSelection(request, optimization, traced).choose(
         among: candidates, for: erasure.targets.indices)
       slots = erasure.valueSlots(of: neurons, traced: traced)
     } else {

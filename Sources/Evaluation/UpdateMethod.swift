@@ -35,9 +35,9 @@ public enum UpdateMethod: Sendable, Hashable {
   }
 
   /// The layers from which a control draws its random neurons: all for the paper's method, the edited ones otherwise.
-  func controlLayers(_ layerCount: Int) -> Range<Int> {
+  func controlLayers(_ layerCount: Int) -> [Int] {
     switch self {
-    case .paper: 0..<layerCount
+    case .paper: Array(0..<layerCount)
     case .optimized(let parameters): parameters.editedLayers(layerCount)
     }
   }
@@ -71,7 +71,9 @@ public enum UpdateMethod: Sendable, Hashable {
     var generator = SeededGenerator(seed: seed &+ 2)
     let names = Set(edits.map(\.fact.relation)).sorted()
     let targets = try edits.map { edit in
-      try edit.prompts.flatMap { try model.factors($0, answer: edit.newAnswer, order: order) }
+      try edit.prompts.flatMap {
+        try model.factors($0, answer: edit.newAnswer, order: order).map { $0.naming(edit.fact.subject, in: model) }
+      }
     }
     let pieces = try edits.map { try model.pieces(of: $0.newAnswer).count }.max() ?? 1
     let parameters = parameters.scaled(edits: edits.count, relations: names.count, pieces: pieces)

@@ -34,6 +34,9 @@ struct EraseCommand: ParsableCommand {
 
   func validate() throws {
     guard top >= 1 else { throw ValidationError("--top must be at least 1.") }
+    guard optimization.subjectLayer == nil, optimization.heeded == nil else {
+      throw ValidationError("--subject-layer and --heeded are for update: an erasure has no one subject.")
+    }
   }
 
   func run() throws {

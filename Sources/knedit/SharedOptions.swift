@@ -153,6 +153,11 @@ struct OptimizationOptions: ParsableArguments {
   @Option(help: "For optimized: how many of the upper layers neurons are taken from.")
   var layers: Int?
 
+  @Option(
+    help: "For optimized: the layer of which neurons that fire for the subject are moved too: middle, none or a number."
+  )
+  var subjectLayer: SubjectLayer?
+
   @Option(help: "For optimized: the probability that the new answer shall reach on every prompt.")
   var confidence: Double?
 
@@ -164,6 +169,10 @@ struct OptimizationOptions: ParsableArguments {
 
   @Option(help: "For optimized: prompts of other relations that shall stay as they are.")
   var otherNeighbours: Int?
+
+  @Option(
+    help: "For optimized, keyed: how many of the neighbours each step runs, those that the edit moves most first.")
+  var heeded: Int?
 
   @Option(help: "For optimized: the size of the first step; it falls to zero.")
   var learningRate: Double?
@@ -190,8 +199,10 @@ struct OptimizationOptions: ParsableArguments {
     if let learningRate, !(learningRate.isFinite && learningRate > 0) {
       throw ValidationError("--learning-rate must be positive.")
     }
-    for count in [neighbours, otherNeighbours] {
-      if let count, count < 0 { throw ValidationError("--neighbours and --other-neighbours must not be negative.") }
+    for count in [neighbours, otherNeighbours, heeded] {
+      if let count, count < 0 {
+        throw ValidationError("--neighbours, --other-neighbours and --heeded must not be negative.")
+      }
     }
     if let iterations, !(1...10_000).contains(iterations) {
       throw ValidationError("--iterations must lie between 1 and 10000.")
@@ -200,16 +211,20 @@ struct OptimizationOptions: ParsableArguments {
 
   func optimization(_ defaults: SlotOptimization) -> SlotOptimization {
     SlotOptimization(
-      slots: slots ?? defaults.slots, layers: layers ?? defaults.layers, confidence: confidence ?? defaults.confidence,
+      slots: slots ?? defaults.slots, layers: layers ?? defaults.layers,
+      subjectLayer: subjectLayer ?? defaults.subjectLayer, confidence: confidence ?? defaults.confidence,
       steps: iterations ?? defaults.steps, rate: learningRate ?? defaults.rate,
       neighbourWeight: neighbourWeight ?? defaults.neighbourWeight, sameRelation: neighbours ?? defaults.sameRelation,
-      otherRelations: otherNeighbours ?? defaults.otherRelations, form: form ?? defaults.form)
+      otherRelations: otherNeighbours ?? defaults.otherRelations, heeded: heeded ?? defaults.heeded,
+      form: form ?? defaults.form)
   }
 }
 
 extension AnswerOrder: ExpressibleByArgument {}
 
 extension ChangeForm: ExpressibleByArgument {}
+
+extension SubjectLayer: ExpressibleByArgument {}
 
 /// The editing methods by name.
 enum MethodName: String, ExpressibleByArgument, CaseIterable {

@@ -31,6 +31,19 @@ struct PromptTests {
     #expect(error?.description.contains("at most 512") == true)
   }
 
+  @Test("the subject is where its pieces first stand together, at the last of them")
+  func naming() throws {
+    let prompt = try model.encode("orvia the capital of orvia is [MASK] .")
+    let (orvia, of) = (model.subject("orvia"), model.subject("of"))
+    #expect(orvia.count > 1)
+    #expect(prompt.subject == nil && prompt.naming([]).subject == nil && prompt.naming(of + of).subject == nil)
+    #expect(prompt.naming(orvia).subject == orvia.count, "after [CLS]")
+    let last = try #require(model.subject("is").first)
+    let next = try #require(prompt.ids.lastIndex(of: last))
+    #expect(prompt.naming(of + orvia).subject == next - 1)
+    #expect(prompt.naming(Array(repeating: 1, count: 99)).subject == nil)
+  }
+
   @Test("an answer of several pieces, named with its pieces")
   func severalPieces() {
     let error = #expect(throws: ModelError.self) { try model.answer("Asterbord") }

@@ -61,6 +61,56 @@ struct SlotObjectiveTests {
     #expect(abs(found - wanted) < 0.02 * wanted)
   }
 
+  @Test("activations at the subject and elsewhere are those of that word piece, which may be [MASK] itself")
+  func positions() throws {
+    let model = try Fixture.open()
+    let prompt = try model.encode("the capital of orvia is [MASK] .")
+    let mask = prompt.ids[prompt.mask]
+    func activations(_ prompt: EncodedPrompt, before: Int = 0, at position: PromptPosition) -> [Float] {
+      let goals = (0...before).map { _ in OutputGoal(prompt: prompt, wanted: .unchanged, weight: 1) }
+      return TracedGoals(model.bert, goals, from: 0).activations(
+        of: [0, 3, 9].map { (layer: 0, index: $0) }, goals: before..<before + 1, at: position)[0]
+    }
+    // The same arithmetic, in passes of other sizes.
+    func isNear(_ a: [Float], _ b: [Float]) -> Bool { zip(a, b).allSatisfy { abs($0 - $1) < 1e-5 } }
+    let wanted = activations(prompt, at: .mask)
+    #expect(isNear(activations(prompt.naming([mask]), at: .subject), wanted))
+    #expect(isNear(activations(prompt.naming([99_999]), at: .subject), wanted), "not named, so asked at [MASK]")
+    #expect(!isNear(activations(prompt.naming([prompt.ids[1]]), at: .subject), wanted))
+    // Goal n looks at word piece 1 + n.
+    #expect(isNear(activations(prompt, before: prompt.mask - 1, at: .elsewhere), wanted))
+    #expect(isNear(activations(prompt, at: .elsewhere), activations(prompt.naming([prompt.ids[1]]), at: .subject)))
+  }
+
+  @Test("a prompt's response to keys is the largest at any of its word pieces, or that at [MASK]")
+  func responses() throws {
+    let model = try Fixture.open()
+    let prompts = try ["the capital of orvia is [MASK] .", "a crow is a [MASK] bird ."].map { try model.encode($0) }
+    let goals = prompts.map { OutputGoal(prompt: $0, wanted: .unchanged, weight: 1) }
+    let traced = TracedGoals(model.bert, goals, from: 0)
+    let neurons = [(layer: 0, index: 3), (layer: 0, index: 9)]
+    let keys: [[Float]] = [[1, 0.5], [-2, 1]]
+    func respond(_ x: [Float]) -> Float { keys.map { abs($0[0] * x[0] + $0[1] * x[1]) }.max() ?? 0 }
+    for (index, prompt) in prompts.enumerated() {
+      let own = index..<index + 1
+      let asElsewhere = prompt.ids.indices.dropFirst().dropLast().map { position in
+        // Goal n looks at word piece 1 + n.
+        let all = (0..<position).map { _ in goals[index] }
+        return TracedGoals(model.bert, all, from: 0).activations(
+          of: neurons, goals: position - 1..<position, at: .elsewhere)[0]
+      }
+      let ends = [prompt.ids.first, prompt.ids.last].compactMap { $0 }.map {
+        TracedGoals(
+          model.bert, [OutputGoal(prompt: prompt.naming([$0]), wanted: .unchanged, weight: 1)], from: 0
+        ).activations(of: neurons, goals: 0..<1, at: .subject)[0]
+      }
+      let anywhere = traced.responses(of: keys, neurons: neurons, goals: own, at: .subject)[0]
+      let atMask = traced.responses(of: keys, neurons: neurons, goals: own, at: .mask)[0]
+      #expect(abs(anywhere - ((asElsewhere + ends).map(respond).max() ?? 0)) < 1e-5)
+      #expect(abs(atMask - respond(asElsewhere[prompt.mask - 1])) < 1e-5 && atMask <= anywhere)
+    }
+  }
+
   @Test("activations are those of a whole pass, in the traced layers", arguments: [0, 1])
   func activations(lowest: Int) throws {
     let model = try Fixture.open()

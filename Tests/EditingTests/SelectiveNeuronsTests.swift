@@ -1,4 +1,5 @@
 import Editing
+import Foundation
 import Testing
 
 @Suite("Which neurons tell a fact from its neighbours")
@@ -38,6 +39,39 @@ struct SelectiveNeuronsTests {
   }
 }
 
+@Suite("What steers an optimisation")
+struct SlotOptimizationTests {
+  @Test(
+    "the subject's layer is the last of the lower half, or the one given, unless it is an upper one",
+    arguments: [
+      (SubjectLayer.middle, 2, 6, Optional(2)), (.middle, 2, 12, 5), (.middle, 1, 2, 0), (.middle, 2, 2, nil),
+      (.number(3), 2, 6, 3), (.number(4), 2, 6, nil), (.absent, 2, 6, nil),
+    ])
+  func subjectLayer(layer: SubjectLayer, upper: Int, of count: Int, expected: Int?) throws {
+    var optimization = SlotOptimization.update
+    (optimization.layers, optimization.subjectLayer) = (upper, layer)
+    #expect(optimization.subjectLayer(count) == expected)
+    #expect(optimization.editedLayers(count) == (expected.map { [$0] } ?? []) + (count - upper..<count))
+    #expect(SubjectLayer(rawValue: layer.rawValue) == layer)
+    if layer == .number(4) {
+      #expect(throws: EditError.noSubjectLayer(4, below: 4)) { try optimization.requireSubjectLayer(count) }
+    } else {
+      try optimization.requireSubjectLayer(count)
+    }
+  }
+
+  @Test("a record of before there were keys, or subjects' layers, means what was done then")
+  func olderRecords() throws {
+    let json =
+      #"{"slots": 32, "layers": 2, "confidence": 0.95, "steps": 30, "rate": 0.05, "neighbourWeight": 40,"#
+      + #""sameRelation": 150, "otherRelations": 250}"#
+    let found = try JSONDecoder().decode(SlotOptimization.self, from: Data(json.utf8))
+    #expect(found.form == .free && found.subjectLayer == .absent && found.heeded >= 400)
+    let now = SlotOptimization.update
+    #expect(try JSONDecoder().decode(SlotOptimization.self, from: JSONEncoder().encode(now)) == now)
+  }
+}
+
 @Suite("Optimising several facts at once")
 struct ScalingTests {
   @Test("neighbours weigh more with more facts, by less than their number, and one fact changes nothing")
@@ -49,5 +83,6 @@ struct ScalingTests {
     #expect(hundred.sameRelation == 3 * one.sameRelation && hundred.otherRelations == one.otherRelations)
     #expect(one.scaled(edits: 1, relations: 1, pieces: 2).steps == 2 * one.steps)
     #expect(one.scaled(edits: 2, relations: 99, pieces: 1).sameRelation == 2000)
+    #expect(one.scaled(edits: 5, relations: 1, pieces: 1).heeded == 5 * one.heeded)
   }
 }

@@ -76,28 +76,81 @@ struct OptimizedEditTests {
       func rows(_ prompts: [EncodedPrompt]) -> [[Double]] {
         model.bert.activations(prompts).map { row in places.map { Double(row[layer * width + neurons[$0].index]) } }
       }
-      let (asked, elsewhere) = (rows(own.map(\.prompt)), rows(neighbours))
-      let mean = places.indices.map { place in asked.reduce(0) { $0 + $1[place] } / Double(asked.count) }
-      let covariance = places.indices.map { i in
-        places.indices.map { j in
-          (i == j ? 0.01 : 0) + asked.reduce(0) { $0 + $1[i] * $1[j] } / Double(asked.count)
-            + elsewhere.reduce(0) { $0 + $1[i] * $1[j] } / Double(elsewhere.count)
-        }
-      }
-      let key = solved(covariance, mean)
-      let largest = try #require(places.indices.max { abs(key[$0]) < abs(key[$1]) })
-      #expect(norm(changes[places[largest]]) > 1e-3, "the optimisation moves something")
-      for place in places.indices {
-        for column in 0..<16 {
-          let expected = changes[places[largest]][column] * key[place] / key[largest]
-          // Float32 slots of size about 1 hold a change to 1e-7; the key's condition multiplies that.
-          #expect(abs(changes[places[place]][column] - expected) < 1e-5)
-        }
+      try expectKeyed(places.map { changes[$0] }, asked: rows(own.map(\.prompt)), elsewhere: rows(neighbours))
+    }
+  }
+
+  /// Expects changes along the key that activations where a question is asked and elsewhere make, `[prompts, neurons]`.
+  private func expectKeyed(_ changes: [[Double]], asked: [[Double]], elsewhere: [[Double]]) throws {
+    let mean = changes.indices.map { place in asked.reduce(0) { $0 + $1[place] } / Double(asked.count) }
+    func moment(_ rows: [[Double]], _ i: Int, _ j: Int) -> Double {
+      rows.reduce(0) { $0 + $1[i] * $1[j] } / Double(rows.count)
+    }
+    let covariance = changes.indices.map { i in
+      changes.indices.map { j in (i == j ? 0.01 : 0) + moment(asked, i, j) + moment(elsewhere, i, j) }
+    }
+    let key = solved(covariance, mean)
+    let largest = try #require(key.indices.max { abs(key[$0]) < abs(key[$1]) })
+    #expect(norm(changes[largest]) > 1e-3, "the optimisation moves something")
+    for place in key.indices {
+      for column in 0..<16 {
+        let expected = changes[largest][column] * key[place] / key[largest]
+        // Float32 slots of size about 1 hold a change to 1e-7; the key's condition multiplies that.
+        #expect(abs(changes[place][column] - expected) < 1e-5)
       }
     }
   }
 
   private func norm(_ x: [Double]) -> Double { x.reduce(0) { $0 + $1 * $1 }.squareRoot() }
+
+  @Test("in the subject's layer, keys are made of what neurons do at the subject, and silent on others and other words")
+  func subjectKeys() throws {
+    let model = fixture.model
+    var parameters = optimization
+    (parameters.form, parameters.layers, parameters.subjectLayer) = (.keyed, 1, .number(0))
+    let own = try targets(model, "Corin").map { $0.naming("orvia", in: model) }
+    let neighbours = try [("a crow is a [MASK] bird .", "crow"), ("the capital of tarn is [MASK] .", "tarn")].map {
+      try model.encode($0.0).naming(model.subject($0.1))
+    }
+    let method = OptimizedUpdate(targets: [own], neighbours: neighbours, optimization: parameters)
+    let neurons = [3, 9, 14].map { Neuron(layer: 0, index: $0) }
+    let changes = method.valueSlots(of: neurons, in: model).map { slot in
+      zip(slot.values, model.bert.weights.valueSlot(layer: 0, index: slot.index)).map { Double($0 - $1) }
+    }
+    let traced = method.traced(in: model, from: 0)
+    func rows(_ goals: Range<Int>, _ position: PromptPosition) -> [[Double]] {
+      traced.activations(of: neurons.map { (layer: 0, index: $0.index) }, goals: goals, at: position).map {
+        $0.map(Double.init)
+      }
+    }
+    try expectKeyed(
+      changes, asked: rows(own.indices, .subject),
+      elsewhere: rows(traced.neighbours, .subject) + rows(traced.neighbours, .elsewhere))
+  }
+
+  @Test("of the neighbours, the one that the key responds to most is the one that is heeded")
+  func heeded() throws {
+    let model = fixture.model
+    // Nothing asks what the crow is; the other asks what the edit asks, of another subject.
+    let prompts = try ["a crow is a [MASK] bird .", "the capital of tarn is [MASK] ."].map { try model.encode($0) }
+    let before = model.bert.predict(prompts) { $1.logProbabilities }
+    func divergences(heeding count: Int, weight: Double) throws -> [Double] {
+      var parameters = optimization
+      (parameters.form, parameters.heeded, parameters.neighbourWeight) = (.keyed, count, weight)
+      let method = OptimizedUpdate(
+        targets: [try targets(model, "Corin")], neighbours: prompts, optimization: parameters)
+      let slots = method.valueSlots(of: (0..<3).map { Neuron(layer: 1, index: $0) }, in: model)
+      let after = model.replacing(slots).bert.predict(prompts) { $1.logProbabilities }
+      return zip(before, after).map { zip($0, $1).reduce(0) { $0 + exp(Double($1.0)) * Double($1.0 - $1.1) } }
+    }
+    let free = try divergences(heeding: 1, weight: 0)
+    let one = try divergences(heeding: 1, weight: 10)
+    let moved = try #require(free.indices.max { free[$0] < free[$1] })
+    #expect(one[moved] < 0.5 * free[moved], "\(free) \(one)")
+    let none = try divergences(heeding: 0, weight: 10)
+    #expect(none[moved] > 2 * one[moved], "\(none)")
+    #expect(try divergences(heeding: 2, weight: 10) == divergences(heeding: 9, weight: 10))
+  }
 
   @Test("neighbours that weigh more move less")
   func neighbours() throws {
@@ -116,8 +169,14 @@ struct OptimizedEditTests {
     #expect(try divergence(10) < 0.5 * divergence(0))
   }
 
-  @Test("an update's record makes the edit again, and names what was held back, which no prompt of the edit is")
-  func record() throws {
+  @Test(
+    "an update's record makes the edit again, and names what was held back, which no prompt of the edit is",
+    arguments: [SubjectLayer.absent, .middle])
+  func record(subjectLayer: SubjectLayer) throws {
+    var optimization = optimization
+    if subjectLayer == .middle {
+      (optimization.layers, optimization.subjectLayer, optimization.form) = (1, .middle, .keyed)
+    }
     try FixtureFiles.withDirectory { directory in
       let request = try fixture.request(directory.appending(path: "out"))
       let update = FactUpdate(
@@ -127,6 +186,8 @@ struct OptimizedEditTests {
       let record = try EditRecord(contentsOf: directory.appending(path: "out"))
       #expect(record.method == .init(name: "optimized", optimization: optimization))
       #expect(record.neurons.count <= 32 && !record.neurons.isEmpty)
+      // A layer for what is asked and one for the subject share the slots.
+      if subjectLayer == .middle { #expect(record.neurons.filter { $0.layer == 0 }.count == 16) }
       #expect(record.heldBack == [request.relation.templates[3].pattern])
       #expect(record.prompts == Array(request.relation.prompts(for: update.fact).prefix(3)))
       let again = try RecordEvaluation(record, source: fixture.model, result: nil, catalogue: fixture.catalogue)
