@@ -24,11 +24,11 @@ struct EncoderLayer {
     let outputDeviation: Matrix
 
     init(rows: Int, hidden: Int, intermediate: Int) {
-      attentionUnit = Matrix(rows: rows, columns: hidden)
-      attentionDeviation = Matrix(rows: rows, columns: 1)
-      inputs = Matrix(rows: rows, columns: intermediate)
-      outputUnit = Matrix(rows: rows, columns: hidden)
-      outputDeviation = Matrix(rows: rows, columns: 1)
+      attentionUnit = Matrix(unfilled: rows, columns: hidden)
+      attentionDeviation = Matrix(unfilled: rows, columns: 1)
+      inputs = Matrix(unfilled: rows, columns: intermediate)
+      outputUnit = Matrix(unfilled: rows, columns: hidden)
+      outputDeviation = Matrix(unfilled: rows, columns: 1)
     }
   }
 
@@ -72,7 +72,7 @@ struct EncoderLayer {
     queryGradient: Slice, keyGradient: Slice, valueGradient: Slice
   ) {
     let largest = spans.map { $0.queryCount * $0.keyCount }.max() ?? 0
-    let scratch = Matrix(rows: 1, columns: largest)
+    let scratch = Matrix(unfilled: 1, columns: largest)
     for span in spans {
       let scores = Slice(
         scratch, offset: 0, rows: span.queryCount, columns: span.keyCount, stride: span.keyCount)
@@ -117,13 +117,13 @@ struct EncoderLayer {
     activations observe: (_ input: Slice, _ activations: Slice) -> Void = { _, _ in },
     product: (Slice) -> Void = { _ in }
   ) {
-    let input = Matrix(rows: context.rows, columns: context.columns)
+    let input = Matrix(unfilled: context.rows, columns: context.columns)
     weights.attentionOutput.apply(context, into: input.all)
     add(weights.attentionOutput.bias, residual, to: input.all)
     layerNormalize(
       input.all, scale: weights.attentionNorm.scale, shift: weights.attentionNorm.shift, epsilon: epsilon,
       normalized: tape?.attentionUnit.all, deviation: tape?.attentionDeviation.all)
-    let activations = Matrix(rows: context.rows, columns: intermediate)
+    let activations = Matrix(unfilled: context.rows, columns: intermediate)
     weights.intermediate.apply(input.all, into: activations.all)
     gelu(activations.all, bias: weights.intermediate.bias, inputs: tape?.inputs.all)
     observe(input.all, activations.all)
@@ -155,7 +155,7 @@ struct EncoderLayer {
     layerNormalizeBackward(
       gradient, scale: weights.outputNorm.scale, normalized: tape.outputUnit.all,
       deviation: tape.outputDeviation.all)
-    let activations = Matrix(rows: gradient.rows, columns: intermediate)
+    let activations = Matrix(unfilled: gradient.rows, columns: intermediate)
     weights.output.applyBackward(gradient, into: activations.all)
     observe(gradient, activations.all)
     geluBackward(activations.all, at: tape.inputs.all)
@@ -204,19 +204,19 @@ extension EncoderLayer {
   ) -> (output: Matrix, kept: LayerTape) {
     let hidden = weights.query.bias.count
     let queryInput = isLast ? ForwardPass.gather(x.all, packing.masks) : x
-    let queries = Matrix(rows: queryInput.rows, columns: hidden)
-    let keys = Matrix(rows: packing.rows, columns: hidden)
-    let values = Matrix(rows: packing.rows, columns: hidden)
+    let queries = Matrix(unfilled: queryInput.rows, columns: hidden)
+    let keys = Matrix(unfilled: packing.rows, columns: hidden)
+    let values = Matrix(unfilled: packing.rows, columns: hidden)
     project(queryInput.all, weights.query, into: queries.all)
     project(x.all, weights.key, into: keys.all)
     project(x.all, weights.value, into: values.all)
     let spans = isLast ? packing.maskSpans : packing.spans
-    let probabilities = Matrix(rows: 1, columns: headCount * AttentionSpan.probabilityCount(spans))
-    let context = Matrix(rows: queries.rows, columns: hidden)
+    let probabilities = Matrix(unfilled: 1, columns: headCount * AttentionSpan.probabilityCount(spans))
+    let context = Matrix(unfilled: queries.rows, columns: hidden)
     attend(
       queries: queries.all, keys: keys.all, values: values.all, spans: spans, probabilities: probabilities,
       into: context.all)
-    let output = Matrix(rows: queries.rows, columns: hidden)
+    let output = Matrix(unfilled: queries.rows, columns: hidden)
     let tape = keepsTape ? makeTape(rows: queries.rows) : nil
     finish(
       context: context.all, residual: queryInput.all, tape: tape, into: output.all, activations: observe,
@@ -239,11 +239,11 @@ extension EncoderLayer {
     feedForward observe: (_ output: Slice, _ activations: Slice) -> Void = { _, _ in }
   ) -> (queries: Matrix, keys: Matrix, values: Matrix) {
     let hidden = weights.query.bias.count
-    let context = Matrix(rows: gradient.rows, columns: hidden)
+    let context = Matrix(unfilled: gradient.rows, columns: hidden)
     if let own = tape.tape { finishBackward(gradient, tape: own, context: context.all, feedForward: observe) }
-    let queries = Matrix(rows: tape.queries.rows, columns: hidden)
-    let keys = Matrix(rows: tape.keys.rows, columns: hidden)
-    let values = Matrix(rows: tape.keys.rows, columns: hidden)
+    let queries = Matrix(unfilled: tape.queries.rows, columns: hidden)
+    let keys = Matrix(unfilled: tape.keys.rows, columns: hidden)
+    let values = Matrix(unfilled: tape.keys.rows, columns: hidden)
     attendBackward(
       gradient: context.all, queries: tape.queries.all, keys: tape.keys.all, values: tape.values.all,
       spans: tape.spans, probabilities: tape.probabilities, queryGradient: queries.all, keyGradient: keys.all,

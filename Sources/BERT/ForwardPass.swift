@@ -96,7 +96,7 @@ final class ForwardPass: @unchecked Sendable {
   /// Word, position and type embeddings, summed and normalised, `[rows, hidden]`.
   static func embed(_ model: BERT, _ prompts: [EncodedPrompt], _ packing: Packing) -> Matrix {
     let weights = model.weights
-    let x = Matrix(rows: packing.rows, columns: model.hidden)
+    let x = Matrix(unfilled: packing.rows, columns: model.hidden)
     let type = Tensor(shape: [model.hidden], values: weights.typeEmbeddings.row(0))
     for (prompt, start) in zip(prompts, packing.starts) {
       for (position, id) in prompt.ids.enumerated() {
@@ -137,7 +137,7 @@ final class ForwardPass: @unchecked Sendable {
 
   /// Copies the given rows, in order.
   static func gather(_ slice: Slice, _ rows: [Int]) -> Matrix {
-    let result = Matrix(rows: rows.count, columns: slice.columns)
+    let result = Matrix(unfilled: rows.count, columns: slice.columns)
     for (index, row) in rows.enumerated() { result.rows(index, count: 1).copy(from: slice.row(row)) }
     return result
   }

@@ -14,21 +14,21 @@ struct MaskedLanguageHead {
     let deviation: Matrix
 
     init(rows: Int, hidden: Int) {
-      inputs = Matrix(rows: rows, columns: hidden)
-      unit = Matrix(rows: rows, columns: hidden)
-      deviation = Matrix(rows: rows, columns: 1)
+      inputs = Matrix(unfilled: rows, columns: hidden)
+      unit = Matrix(unfilled: rows, columns: hidden)
+      deviation = Matrix(unfilled: rows, columns: 1)
     }
   }
 
   /// Logits `[rows, vocabulary]` of final hidden states `[rows, hidden]`.
   func logits(_ states: Slice, tape: Tape? = nil) -> Matrix {
-    let transformed = Matrix(rows: states.rows, columns: states.columns)
+    let transformed = Matrix(unfilled: states.rows, columns: states.columns)
     weights.headTransform.apply(states, into: transformed.all)
     gelu(transformed.all, bias: weights.headTransform.bias, inputs: tape?.inputs.all)
     layerNormalize(
       transformed.all, scale: weights.headNorm.scale, shift: weights.headNorm.shift, epsilon: epsilon,
       normalized: tape?.unit.all, deviation: tape?.deviation.all)
-    let logits = Matrix(rows: states.rows, columns: weights.decoderBias.count)
+    let logits = Matrix(unfilled: states.rows, columns: weights.decoderBias.count)
     multiply(transformed.all, weight: weights.wordEmbeddings, transposing: true, into: logits.all)
     add(weights.decoderBias, to: logits.all)
     return logits
@@ -36,7 +36,7 @@ struct MaskedLanguageHead {
 
   /// The gradient of the logits `[rows, vocabulary]` carried back to the hidden states `[rows, hidden]`.
   func backward(_ gradient: Slice, tape: Tape, into states: Slice) {
-    let transformed = Matrix(rows: states.rows, columns: states.columns)
+    let transformed = Matrix(unfilled: states.rows, columns: states.columns)
     multiply(gradient, weight: weights.wordEmbeddings, transposing: false, into: transformed.all)
     layerNormalizeBackward(
       transformed.all, scale: weights.headNorm.scale, normalized: tape.unit.all, deviation: tape.deviation.all)
@@ -75,7 +75,7 @@ struct MaskedLanguageHead {
   ) {
     let tape = Tape(rows: states.rows, hidden: states.columns)
     let logs = logits(states.all, tape: tape)
-    let distribution = Matrix(rows: logs.rows, columns: logs.columns)
+    let distribution = Matrix(unfilled: logs.rows, columns: logs.columns)
     distribution.all.copy(from: logs.all)
     softmax(distribution.all)
     logSoftmax(logs.all)

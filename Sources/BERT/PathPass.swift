@@ -44,7 +44,7 @@ struct PathPass {
     for index in stride(from: bottom, through: last, by: 1) {
       let active = count(below: index)
       let continuing = count(below: index - 1)
-      let input = Matrix(rows: rows(active), columns: hidden)
+      let input = Matrix(unfilled: rows(active), columns: hidden)
       input.rows(0, count: carried.rows).copy(from: carried.all)
       let (output, tape) = Self.up(
         model, trace, index, points: points, entries: entries.rows, packing: packing, input: input,
@@ -88,8 +88,8 @@ struct PathPass {
   private static func entries(_ model: BERT, _ trace: ForwardPass, _ points: [PathPoint]) -> Entries {
     let hidden = model.hidden
     let entries = Entries(
-      rows: Matrix(rows: points.count, columns: hidden), unit: Matrix(rows: points.count, columns: hidden),
-      deviation: Matrix(rows: points.count, columns: 1))
+      rows: Matrix(rows: points.count, columns: hidden), unit: Matrix(unfilled: points.count, columns: hidden),
+      deviation: Matrix(unfilled: points.count, columns: 1))
     for (index, point) in points.enumerated() {
       let row = entries.rows.rows(index, count: 1)
       add(trace.products[point.layer].rows(point.prompt, count: 1), times: point.alpha, to: row)
@@ -127,9 +127,9 @@ struct PathPass {
       input.rows(packing.masks[point], count: 1).copy(from: entries.rows(point, count: 1))
     }
     func projected(_ projection: BERTWeights.Projection, traced: Matrix) -> Matrix {
-      let result = Matrix(rows: input.rows, columns: hidden)
+      let result = Matrix(unfilled: input.rows, columns: hidden)
       layer.project(input.rows(0, count: carriedRows), projection, into: result.rows(0, count: carriedRows))
-      let masks = Matrix(rows: entering, columns: hidden)
+      let masks = Matrix(unfilled: entering, columns: hidden)
       layer.project(entries.rows(continuing, count: entering), projection, into: masks.all)
       for point in continuing..<active {
         let source = points[point].prompt
@@ -148,18 +148,18 @@ struct PathPass {
     if let tracedQueries = traced.queries {
       queries = projected(layer.weights.query, traced: tracedQueries)
     } else {
-      queries = Matrix(rows: active, columns: hidden)
+      queries = Matrix(unfilled: active, columns: hidden)
       layer.project(residual.all, layer.weights.query, into: queries.all)
     }
     let spans = Array((isLast ? packing.maskSpans : packing.spans).prefix(active))
     let probabilities = Matrix(
       rows: 1, columns: model.configuration.headCount * AttentionSpan.probabilityCount(spans))
-    let context = Matrix(rows: queries.rows, columns: hidden)
+    let context = Matrix(unfilled: queries.rows, columns: hidden)
     layer.attend(
       queries: queries.all, keys: keys.all, values: values.all, spans: spans, probabilities: probabilities,
       into: context.all)
     let tape = layer.makeTape(rows: queries.rows)
-    let output = Matrix(rows: queries.rows, columns: hidden)
+    let output = Matrix(unfilled: queries.rows, columns: hidden)
     layer.finish(context: context.all, residual: residual.all, tape: tape, into: output.all)
     return (
       output,
@@ -210,7 +210,7 @@ struct PathPass {
   private static func activationGradients(
     _ model: BERT, _ points: [PathPoint], _ entries: Entries, _ gradient: Matrix
   ) -> Matrix {
-    let result = Matrix(rows: points.count, columns: model.configuration.intermediateSize)
+    let result = Matrix(unfilled: points.count, columns: model.configuration.intermediateSize)
     var start = 0
     while start < points.count {
       let index = points[start].layer

@@ -61,8 +61,8 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
 
   /// The defaults of an update, chosen on the measurements in docs/editing.md.
   public static let update = SlotOptimization(
-    slots: 32, layers: 2, subjectLayer: .middle, confidence: 0.99, steps: 30, rate: 0.08, neighbourWeight: 20,
-    sameRelation: 250, otherRelations: 350, heeded: 72, form: .keyed)
+    slots: 32, layers: 2, subjectLayer: .middle, confidence: 0.99, steps: 30, rate: 0.08, neighbourWeight: 40,
+    sameRelation: 200, otherRelations: 300, heeded: 54, form: .keyed)
 
   /// The defaults of an erasure.
   public static let erasure = SlotOptimization(
@@ -72,7 +72,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// All of it.
   public init(
     slots: Int, layers: Int, subjectLayer: SubjectLayer = .absent, confidence: Double, steps: Int, rate: Double,
-    neighbourWeight: Double, sameRelation: Int, otherRelations: Int, heeded: Int = 72, form: ChangeForm
+    neighbourWeight: Double, sameRelation: Int, otherRelations: Int, heeded: Int = 54, form: ChangeForm
   ) {
     self.slots = slots
     self.layers = layers

@@ -149,17 +149,18 @@ public struct RelationErasure: Sendable {
     }
     let questions = try EvaluationQuestions(
       erasing: relation, facts: judged, in: request.catalogue, model: model, seed: request.seed)
-    let editing = try method.bound(
-      to: relation, facts: judged, in: model, catalogue: request.catalogue, questions: questions,
-      order: request.order, seed: request.seed, threads: request.threads)
     let slots: [ValueSlot]
-    if case .optimized(let optimization) = method, let erasure = editing as? OptimizedErasure {
+    switch method {
+    case .paper(_, let fill):
+      slots = PaperErasure(fill: fill).valueSlots(of: neurons, in: model)
+    case .optimized(let optimization):
+      let erasure = try ErasureMethod.optimized(
+        optimization, relation, judged, in: model, catalogue: request.catalogue, questions: questions,
+        order: request.order, seed: request.seed, threads: request.threads)
       let traced = erasure.traced(in: model, from: try NeuronSelection.lowestLayer(request, optimization))
       neurons = try NeuronSelection(request, optimization, traced).choose(
         among: candidates, for: erasure.targets.indices)
       slots = erasure.valueSlots(of: neurons, traced: traced)
-    } else {
-      slots = try editing.valueSlots(of: neurons, in: model)
     }
     guard !neurons.isEmpty, !judged.isEmpty else { throw EditError.noNeurons(relation: relation.name, subject: nil) }
     let after = model.replacing(slots)

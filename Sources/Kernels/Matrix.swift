@@ -20,6 +20,22 @@ public final class Matrix {
     base = memory.start.initializeMemory(as: Float.self, repeating: 0, count: count)
   }
 
+  /// A matrix of whatever memory holds, `[rows, columns]`.
+  ///
+  /// Every value must be written before it is read. In a debug build they are not numbers, so that a test sees one that
+  /// was not.
+  public init(unfilled rows: Int, columns: Int) {
+    precondition(rows >= 0 && columns >= 0)
+    self.rows = rows
+    self.columns = columns
+    let count = max(rows * columns, 1)
+    memory = MatrixMemory.shared.take(byteCount: count * MemoryLayout<Float>.stride)
+    base = memory.start.bindMemory(to: Float.self, capacity: count)
+    #if DEBUG
+      base.initialize(repeating: .nan, count: count)
+    #endif
+  }
+
   deinit { MatrixMemory.shared.give(memory) }
 
   /// The whole matrix.
