@@ -99,7 +99,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     neighbourWeight = try fields.decode(Double.self, forKey: .neighbourWeight)
     sameRelation = try fields.decode(Int.self, forKey: .sameRelation)
     otherRelations = try fields.decode(Int.self, forKey: .otherRelations)
-    heeded = try fields.decodeIfPresent(Int.self, forKey: .heeded) ?? Self.mostNeighbours
+    heeded = try fields.decodeIfPresent(Int.self, forKey: .heeded) ?? Self.mostCounted
     form = try fields.decodeIfPresent(ChangeForm.self, forKey: .form) ?? .free
   }
 
@@ -113,8 +113,9 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     result.steps *= max(1, pieces)
     guard edits > 1 else { return result }
     result.neighbourWeight *= pow(Double(edits), 0.75)
-    result.sameRelation = max(sameRelation, min(sameRelation * relations, Self.mostNeighbours))
-    result.heeded = max(heeded, min(heeded * edits, Self.mostNeighbours))
+    result.sameRelation = max(
+      sameRelation, min(min(sameRelation, Self.mostNeighbours) * relations, Self.mostNeighbours))
+    result.heeded = max(heeded, min(min(heeded, Self.mostNeighbours) * edits, Self.mostNeighbours))
     result.steps = Int(Double(result.steps) * (1 + log10(Double(edits))))
     return result
   }
@@ -122,11 +123,13 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// Neighbours of the edited relations together, where there are several.
   static let mostNeighbours = 2000
 
+  /// A number of steps or neighbours beyond which nobody can mean it; as many neighbours are all there are.
+  public static let mostCounted = 1_000_000
+
   /// Whether every number is one that an optimisation can be run with.
   public var isSound: Bool {
-    slots > 0 && layers > 0 && heeded >= 0 && (0...1_000_000).contains(steps) && (0...1_000_000).contains(sameRelation)
-      && (0...1_000_000).contains(otherRelations) && confidence > 0 && confidence < 1 && rate.isFinite
-      && neighbourWeight.isFinite
+    slots > 0 && layers > 0 && confidence > 0 && confidence < 1 && rate.isFinite && neighbourWeight.isFinite
+      && [steps, sameRelation, otherRelations, heeded].allSatisfy((0...Self.mostCounted).contains)
   }
 
   /// The upper layers that may be edited, of a model with so many.

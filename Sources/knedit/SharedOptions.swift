@@ -200,8 +200,9 @@ struct OptimizationOptions: ParsableArguments {
       throw ValidationError("--learning-rate must be positive.")
     }
     for count in [neighbours, otherNeighbours, heeded] {
-      if let count, count < 0 {
-        throw ValidationError("--neighbours, --other-neighbours and --heeded must not be negative.")
+      if let count, !(0...SlotOptimization.mostCounted).contains(count) {
+        throw ValidationError(
+          "--neighbours, --other-neighbours and --heeded must lie between 0 and \(SlotOptimization.mostCounted).")
       }
     }
     if let iterations, !(1...10_000).contains(iterations) {
