@@ -10,64 +10,29 @@ another one of the relation. "Kept" is measured on the facts that were taken out
 {relation: [index]}: the facts the model has learned. --random COUNT moves that many neurons drawn at random from the last
 layer, by the same optimisation. What follows -- goes to `knedit update`. Needs nothing but Python.
 """
-import argparse
 import json
 import math
 import pathlib
 import random
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 
-HERE = pathlib.Path(__file__).resolve().parent
-extra = sys.argv[sys.argv.index("--") + 1:] if "--" in sys.argv else []
-ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-ap.add_argument("--knedit", default=str(HERE.parent / ".build/release/knedit"))
-ap.add_argument("--model", required=True)
-ap.add_argument("--relations", required=True, type=pathlib.Path)
-ap.add_argument("--known", type=pathlib.Path)
-ap.add_argument("--facts", type=int, default=10)
-ap.add_argument("--seed", type=int, default=0)
-ap.add_argument("--random", type=int, default=0)
-ap.add_argument("--show", action="store_true", help="a line per edit on standard error")
-a = ap.parse_args(sys.argv[1:sys.argv.index("--")] if "--" in sys.argv else None)
+from edit_measuring import Measurement, fill
+
+m = Measurement(__doc__, facts=dict(type=int, default=10), random=dict(type=int, default=0),
+                show=dict(action="store_true", help="a line per edit on standard error"))
+a, extra, facts, known, templates, ask = m.options, m.extra, m.facts, m.known, m.templates, m.ask
 draw = random.Random(a.seed)
 config = json.loads((pathlib.Path(a.model) / "config.json").read_text())
-
-
-def knedit(*arguments, model=a.model):
-    return subprocess.run([a.knedit, *map(str, arguments), "--model", str(model), "--format", "json", "--quiet"],
-                          capture_output=True, text=True)
-
-
-def ask(prompts, scratch, model=a.model):
-    """The first answer to each prompt."""
-    (scratch / "prompts.txt").write_text("\n".join(prompts) + "\n")
-    run = knedit("predict", "--top", 1, "--file", scratch / "prompts.txt", model=model)
-    if run.returncode:
-        sys.exit(run.stderr)
-    return [p["predictions"][0]["token"] for p in json.loads(run.stdout)["prompts"]]
-
-
-facts = {r: [tuple(f) for f in v] for r, v in json.loads((a.relations / "facts.json").read_text()).items()}
-known = {r: [facts[r][i] for i in v] for r, v in json.loads(a.known.read_text()).items()} if a.known else facts
-templates = {r: [json.loads(l)["pattern"] for l in (a.relations / f"patterns/{r}.jsonl").read_text().splitlines() if l.strip()]
-             for r in facts}
-fill = lambda t, subject: t.replace("[X]", subject).replace("[Y]", "[MASK]")
 rows, refused = [], []
 with tempfile.TemporaryDirectory() as directory:
     scratch = pathlib.Path(directory)
-    held = {r: {len(t) - 1, draw.randrange(len(t) - 1)} if len(t) > 3 else {len(t) - 1} for r, t in templates.items()}
+    held = m.two_templates(draw)
     judged = {r: draw.sample(v, max(1, len(v) // 3)) for r, v in known.items()}
     gone = {r: set(v) for r, v in judged.items()}
-    (scratch / "relations/patterns").mkdir(parents=True)
-    (scratch / "relations/facts.json").write_text(
-        json.dumps({r: [f for f in v if f not in gone.get(r, ())] for r, v in facts.items()}))
-    for r, lines in templates.items():
-        (scratch / f"relations/patterns/{r}.jsonl").write_text(
-            "".join(json.dumps({"pattern": t}) + "\n" for i, t in enumerate(lines) if i not in held[r]))
+    m.without(gone, held, scratch / "relations")
     for relation, pairs in known.items():
         used = [t for i, t in enumerate(templates[relation]) if i not in held[relation]]
         kept_back = [templates[relation][i] for i in sorted(held[relation])]
@@ -91,8 +56,8 @@ with tempfile.TemporaryDirectory() as directory:
                 arguments = ["--neurons", scratch / "random.json"]
             out = scratch / "out"
             start = time.monotonic()
-            run = knedit("update", "--relation", relation, "--subject", subject, "--from", old, "--to", new, "--relations",
-                         scratch / "relations", "-o", out, "--force", "--hold-out", 0, "--seed", seed, *arguments, *extra)
+            run = m.run("update", "--relation", relation, "--subject", subject, "--from", old, "--to", new, "--relations",
+                        scratch / "relations", "-o", out, "--force", "--hold-out", 0, "--seed", seed, *arguments, *extra)
             seconds = time.monotonic() - start
             if run.returncode:
                 refused.append(run.stderr.strip())
@@ -105,12 +70,12 @@ with tempfile.TemporaryDirectory() as directory:
             second = [fill(t, subject) for t in kept_back]
             after = ask(first + second + same + others, scratch, model=out)
             before = ask(second + same + others, scratch)
-            n, m, k = len(first), len(second), len(same)
-            stays = [x == y for x, y in zip(before[m:], after[n + m:])]
+            n, h, k = len(first), len(second), len(same)
+            stays = [x == y for x, y in zip(before[h:], after[n + h:])]
             record = json.loads(run.stdout)
             rows.append(dict(relation=relation, edited=statistics.mean(x == new for x in after[:n]),
-                             held=statistics.mean(x == new for x in after[n:n + m]),
-                             known=[x == new for x, y in zip(after[n:n + m], before) if y == old],
+                             held=statistics.mean(x == new for x in after[n:n + h]),
+                             known=[x == new for x, y in zip(after[n:n + h], before) if y == old],
                              same=statistics.mean(stays[:k]), others=statistics.mean(stays[k:]),
                              before=math.log(record["before"]["interPerplexity"]),
                              after=math.log(record["after"]["interPerplexity"]),

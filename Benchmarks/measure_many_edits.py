@@ -8,61 +8,27 @@ A third of each relation's known facts and its last template are taken out of a 
 drawn over all relations from facts that the model gets right; "kept" is measured on 600 prompts of the facts taken out.
 --known is {relation: [index]}: the facts the model has learned. Needs nothing but Python.
 """
-import argparse
 import json
 import math
 import pathlib
 import random
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 
-HERE = pathlib.Path(__file__).resolve().parent
-extra = sys.argv[sys.argv.index("--") + 1:] if "--" in sys.argv else []
-ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-ap.add_argument("--knedit", default=str(HERE.parent / ".build/release/knedit"))
-ap.add_argument("--model", required=True)
-ap.add_argument("--relations", required=True, type=pathlib.Path)
-ap.add_argument("--known", type=pathlib.Path)
-ap.add_argument("--counts", type=int, nargs="+", default=[1, 10, 100])
-ap.add_argument("--one-by-one", action="store_true")
-ap.add_argument("--seed", type=int, default=0)
-ap.add_argument("--plot", type=pathlib.Path)
-a = ap.parse_args(sys.argv[1:sys.argv.index("--")] if "--" in sys.argv else None)
+from edit_measuring import Measurement, fill
+
+m = Measurement(__doc__, counts=dict(type=int, nargs="+", default=[1, 10, 100]), one_by_one=dict(action="store_true"),
+                plot=dict(type=pathlib.Path))
+a, extra, facts, known, templates, ask = m.options, m.extra, m.facts, m.known, m.templates, m.ask
 draw = random.Random(a.seed)
-
-
-def knedit(*arguments, model=a.model):
-    run = subprocess.run([a.knedit, *map(str, arguments), "--model", str(model), "--format", "json", "--quiet"],
-                         capture_output=True, text=True)
-    if run.returncode:
-        sys.exit(run.stderr)
-    return json.loads(run.stdout)
-
-
-def ask(prompts, scratch, model=a.model):
-    (scratch / "prompts.txt").write_text("\n".join(prompts) + "\n")
-    document = knedit("predict", "--top", 1, "--file", scratch / "prompts.txt", model=model)
-    return [p["predictions"][0]["token"] for p in document["prompts"]]
-
-
-facts = {r: [tuple(f) for f in v] for r, v in json.loads((a.relations / "facts.json").read_text()).items()}
-known = {r: [facts[r][i] for i in v] for r, v in json.loads(a.known.read_text()).items()} if a.known else facts
-templates = {r: [json.loads(l)["pattern"] for l in (a.relations / f"patterns/{r}.jsonl").read_text().splitlines() if l.strip()]
-             for r in facts}
-fill = lambda t, subject: t.replace("[X]", subject).replace("[Y]", "[MASK]")
 rows = []
 with tempfile.TemporaryDirectory() as directory:
     scratch = pathlib.Path(directory)
     judged = {r: draw.sample(v, max(1, len(v) // 3)) for r, v in known.items()}
     gone = {r: set(v) for r, v in judged.items()}
-    (scratch / "relations/patterns").mkdir(parents=True)
-    (scratch / "relations/facts.json").write_text(
-        json.dumps({r: [f for f in v if f not in gone.get(r, ())] for r, v in facts.items()}))
-    for r, lines in templates.items():
-        (scratch / f"relations/patterns/{r}.jsonl").write_text("".join(json.dumps({"pattern": t}) + "\n" for t in lines[:-1]))
+    m.without(gone, {r: {len(t) - 1} for r, t in templates.items()}, scratch / "relations")
     pool = [(r, s, y) for r, v in known.items() for s, y in v if (s, y) not in gone[r]]
     draw.shuffle(pool)
     pool = pool[:2 * max(a.counts) + 40]
@@ -81,8 +47,11 @@ with tempfile.TemporaryDirectory() as directory:
         (scratch / "edits.json").write_text(json.dumps(own))
         out = scratch / "out"
         start = time.monotonic()
-        record = knedit("update", "--edits", scratch / "edits.json", "--relations", scratch / "relations", "-o", out, "--force",
-                        "--hold-out", 0, "--seed", a.seed, *(["--one-by-one"] if a.one_by_one else []), *extra)
+        run = m.run("update", "--edits", scratch / "edits.json", "--relations", scratch / "relations", "-o", out, "--force",
+                    "--hold-out", 0, "--seed", a.seed, *(["--one-by-one"] if a.one_by_one else []), *extra)
+        if run.returncode:
+            sys.exit(run.stderr)
+        record = json.loads(run.stdout)
         seconds = time.monotonic() - start
         held = [fill(templates[c["relation"]][-1], c["subject"]) for c in own]
         after, before = ask(held + kept, scratch, model=out), ask(held + kept, scratch)

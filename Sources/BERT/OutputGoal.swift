@@ -16,11 +16,14 @@ public struct OutputGoal: Sendable {
   public let wanted: Wanted
   /// Weight of the prompt's loss in the sum.
   public let weight: Double
+  /// Whether the prompt asks something about a subject of which something else is edited.
+  public let isAboutEditedSubject: Bool
 
   /// A goal for one prompt.
-  public init(prompt: EncodedPrompt, wanted: Wanted, weight: Double) {
+  public init(prompt: EncodedPrompt, wanted: Wanted, weight: Double, isAboutEditedSubject: Bool = false) {
     self.prompt = prompt
     self.wanted = wanted
     self.weight = weight
+    self.isAboutEditedSubject = isAboutEditedSubject
   }
 }

@@ -89,7 +89,7 @@ public struct SlotObjective: Sendable {
       softmax(before.all)
       logSoftmax(logs.all)
       return Part(
-        keys: gatherColumns(stage.activations.all, own), before: before,
+        keys: gatherColumns(stage.whole(traced.lowestLayer).all, own), before: before,
         negativeEntropies: (0..<logs.rows).map { dot(before.rows($0, count: 1), logs.rows($0, count: 1)) })
     }
   }

@@ -26,9 +26,16 @@ public struct TracedGoals: Sendable {
 
   /// Runs the goals' prompts.
   ///
-  /// - Complexity: memory for the activations of every word piece in one layer.
-  public init(_ model: BERT, _ goals: [OutputGoal], from lowestLayer: Int, threads: ThreadCount = .allCores) {
+  /// - Parameters:
+  ///   - lowestLayer: The lowest layer whose slots may change, looked at in whole prompts.
+  ///   - wholeLayers: Further layers that can be looked at in whole prompts, above it and below the last.
+  /// - Complexity: memory for the activations of every word piece in each of these layers.
+  public init(
+    _ model: BERT, _ goals: [OutputGoal], from lowestLayer: Int, wholeLayers: [Int] = [],
+    threads: ThreadCount = .allCores
+  ) {
     precondition((0..<model.layerCount).contains(lowestLayer))
+    precondition(wholeLayers.allSatisfy { (lowestLayer..<model.layerCount - 1).contains($0) })
     self.model = model
     self.goals = goals
     self.lowestLayer = lowestLayer
@@ -37,13 +44,19 @@ public struct TracedGoals: Sendable {
     let groups = model.packs(goals.map(\.prompt), rows: model.balancedRows(total, threads))
     self.groups = groups
     stages = concurrently(groups.count, threads: threads) { group in
-      Stage(model, goals[groups[group]].map(\.prompt), lowest: lowestLayer)
+      Stage(model, goals[groups[group]].map(\.prompt), lowest: lowestLayer, whole: wholeLayers)
     }
   }
 
   /// The goals that nothing should change, which come last.
   public var neighbours: Range<Int> {
     let first = goals.lastIndex { if case .unchanged = $0.wanted { false } else { true } }.map { $0 + 1 } ?? 0
+    return first..<goals.count
+  }
+
+  /// Those of the neighbours that are about other subjects than the edited ones, which come last.
+  public var strangers: Range<Int> {
+    let first = goals[neighbours].lastIndex(where: \.isAboutEditedSubject).map { $0 + 1 } ?? neighbours.lowerBound
     return first..<goals.count
   }
 
@@ -59,14 +72,17 @@ public struct TracedGoals: Sendable {
       model,
       positions.map {
         let goal = goals[$0.goal]
-        return OutputGoal(prompt: goal.prompt, wanted: goal.wanted, weight: goal.weight * $0.factor)
+        return OutputGoal(
+          prompt: goal.prompt, wanted: goal.wanted, weight: goal.weight * $0.factor,
+          isAboutEditedSubject: goal.isAboutEditedSubject)
       }, from: lowestLayer, threads: threads)
   }
 
   /// Activations at one position, a row for each of the goals `range` with a value for each neuron.
   ///
   /// - Parameters:
-  ///   - neurons: Layer and index of each: in ``lowestLayer``, which must not be the last, or at `[MASK]` also above it.
+  ///   - neurons: Layer and index of each. Other positions than `[MASK]` are known of whole layers only: the lowest, unless
+  ///     it is the model's last, and those that ``init(_:_:from:wholeLayers:threads:)`` was given.
   ///   - range: The goals.
   ///   - position: Where in their prompts.
   public func activations(
@@ -76,11 +92,11 @@ public struct TracedGoals: Sendable {
       group.clamped(to: range).map { goal in
         let place = goal - group.lowerBound
         if position == .mask { return neurons.map { stage.atMasks[$0.layer - lowestLayer][place, $0.index] } }
-        precondition(neurons.allSatisfy { $0.layer == lowestLayer } && lowestLayer < model.layerCount - 1)
+        precondition(lowestLayer < model.layerCount - 1)
         let prompt = goals[goal].prompt
         let own = position == .subject ? prompt.subject ?? prompt.mask : 1 + goal % max(1, prompt.ids.count - 2)
         let row = stage.packing.starts[place] + own
-        return neurons.map { stage.activations[row, $0.index] }
+        return neurons.map { stage.whole($0.layer)[row, $0.index] }
       }
     }
   }
@@ -98,7 +114,7 @@ public struct TracedGoals: Sendable {
     let found = concurrently(groups.count, threads: threads) { group in
       let (own, stage) = (groups[group].clamped(to: range), stages[group])
       guard !own.isEmpty else { return [Float]() }
-      let all = position == .mask ? stage.atMasks[layer - lowestLayer] : stage.activations
+      let all = position == .mask ? stage.atMasks[layer - lowestLayer] : stage.whole(layer)
       let x = gatherColumns(all.all, neurons.map(\.index))
       let weights = Matrix(rows: keys.count, columns: neurons.count)
       for (row, key) in keys.enumerated() { weights.all.copy(key, toRow: row) }
@@ -141,8 +157,8 @@ struct Stage: @unchecked Sendable {
   let packing: Packing
   /// The feed-forward block's input in the lowest layer, `[rows, hidden]`; in the last layer the masks' rows only.
   let input: Matrix
-  /// The activations there, `[rows, intermediate]`.
-  let activations: Matrix
+  /// The activations of whole layers, `[rows, intermediate]` each: there, and in others that were asked for.
+  private let activations: [Int: Matrix]
   /// Activations · W2 there, before bias and residual, `[rows, hidden]`.
   let product: Matrix
   /// The activations at the masks of the lowest layer and those above, `[prompts, intermediate]` each.
@@ -150,7 +166,7 @@ struct Stage: @unchecked Sendable {
   /// The final states at the masks while nothing has moved, `[prompts, hidden]`.
   let states: Matrix
 
-  init(_ model: BERT, _ prompts: [EncodedPrompt], lowest: Int) {
+  init(_ model: BERT, _ prompts: [EncodedPrompt], lowest: Int, whole: [Int]) {
     var packing = Packing()
     for prompt in prompts { packing.append(length: prompt.ids.count, mask: prompt.mask) }
     self.packing = packing
@@ -160,25 +176,36 @@ struct Stage: @unchecked Sendable {
     }
     var x = ForwardPass.embed(model, prompts, packing)
     for index in 0..<lowest { x = model.layer(index).forward(x, packing, isLast: false, keepsTape: false).output }
-    var (input, all) = (Matrix(rows: 0, columns: 0), Matrix(rows: 0, columns: 0))
+    var input = Matrix(rows: 0, columns: 0)
+    var all: [Int: Matrix] = [:]
+    var atMasks: [Matrix] = []
     var product = Matrix(rows: 0, columns: 0)
     x =
       model.layer(lowest).forward(
         x, packing, isLast: lowest == model.layerCount - 1, keepsTape: false,
         activations: { rows, activations in
           input = copy(rows)
-          all = copy(activations)
+          all[lowest] = copy(activations)
+          atMasks.append(ForwardPass.gather(activations, masks(lowest)))
         }, product: { product = copy($0) }
       ).output
-    var atMasks = [ForwardPass.gather(all.all, masks(lowest))]
     for index in (lowest + 1)..<max(lowest + 1, model.layerCount) {
       x =
         model.layer(index).forward(
           x, packing, isLast: index == model.layerCount - 1, keepsTape: false,
-          activations: { _, activations in atMasks.append(ForwardPass.gather(activations, masks(index))) }
+          activations: { _, activations in
+            atMasks.append(ForwardPass.gather(activations, masks(index)))
+            if whole.contains(index) { all[index] = copy(activations) }
+          }
         ).output
     }
     (self.input, self.activations, self.product, self.atMasks, states) = (input, all, product, atMasks, x)
+  }
+
+  /// The activations of a layer that is known in whole, `[rows, intermediate]`.
+  func whole(_ layer: Int) -> Matrix {
+    guard let found = activations[layer] else { preconditionFailure("Layer \(layer) is not known in whole.") }
+    return found
   }
 
   /// From the lowest layer's sum to the final states at the masks, `[prompts, hidden]`.

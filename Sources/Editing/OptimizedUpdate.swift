@@ -12,7 +12,9 @@ import Neurons
 public struct OptimizedUpdate: EditingMethod {
   /// Per fact, the prompts with the word pieces that they shall give.
   public let targets: [[AttributionTarget]]
-  /// Prompts on which the model shall keep what it says.
+  /// Prompts about the edited subjects, in other relations, on which the model shall keep what it says.
+  public let sameSubject: [EncodedPrompt]
+  /// Prompts about others on which the model shall keep what it says.
   public let neighbours: [EncodedPrompt]
   /// What steers the optimisation.
   public let optimization: SlotOptimization
@@ -24,10 +26,12 @@ public struct OptimizedUpdate: EditingMethod {
 
   /// An update that makes the targets' answers win.
   public init(
-    targets: [[AttributionTarget]], neighbours: [EncodedPrompt], optimization: SlotOptimization = .update,
+    targets: [[AttributionTarget]], sameSubject: [EncodedPrompt] = [], neighbours: [EncodedPrompt],
+    optimization: SlotOptimization = .update,
     threads: ThreadCount = .allCores
   ) {
     self.targets = targets
+    self.sameSubject = sameSubject
     self.neighbours = neighbours
     self.optimization = optimization
     self.threads = threads
@@ -42,7 +46,8 @@ public struct OptimizedUpdate: EditingMethod {
     }
   }
 
-  /// What the edit asks of the model: the targets in their order, then the neighbours.
+  /// What the edit asks of the model: the targets in their order, then the neighbours, of them first those about the
+  /// edited subjects.
   ///
   /// - Parameter lowestLayer: The lowest layer whose slots may change.
   public func traced(in model: MaskedLanguageModel, from lowestLayer: Int) -> TracedGoals {
@@ -53,7 +58,10 @@ public struct OptimizedUpdate: EditingMethod {
           weight: 1 / Double(own.count))
       }
     }
-    return TracedGoals(model.bert, goals + optimization.staying(neighbours), from: lowestLayer, threads: threads)
+    return TracedGoals(
+      model.bert, goals + optimization.staying(neighbours, ofEditedSubjects: sameSubject), from: lowestLayer,
+      wholeLayers: optimization.subjectLayers(model.bert.configuration.layerCount).filter { $0 >= lowestLayer },
+      threads: threads)
   }
 
   /// The slots after the edit.

@@ -35,7 +35,7 @@ struct SlotDirections {
   /// One direction for each question and layer: its key, the combination of the layer's neurons that is 1 where the
   /// question is asked and nearest to 0 elsewhere.
   ///
-  /// Questions are known by what neurons do at `[MASK]`. In the subject's layer it is subjects that have keys, by what
+  /// Questions are known by what neurons do at `[MASK]`. In the subjects' layers it is subjects that have keys, by what
   /// neurons do at their last word piece; they shall be silent on the neighbours' subjects and other words.
   ///
   /// With x the activations of the layer's neurons there and x̄ their mean where the question is asked, the key is
@@ -45,23 +45,22 @@ struct SlotDirections {
   /// - Parameters:
   ///   - questions: Per question, the positions of its goals.
   ///   - subjects: The same per subject.
-  ///   - subjectLayer: The lowest of the traced layers, where it is the subjects' layer.
+  ///   - subjectLayers: The subjects' layers, known in whole.
   ///   - neurons: The neurons whose slots may move.
   init(
-    keysOf questions: [[Int]], subjects: [[Int]], subjectLayer: Int?, neurons: [Neuron], in traced: TracedGoals
+    keysOf questions: [[Int]], subjects: [[Int]], subjectLayers: [Int], neurons: [Neuron], in traced: TracedGoals
   ) {
-    let neighbours = traced.neighbours
     for layer in Set(neurons.map(\.layer)).sorted() {
-      let place: PromptPosition = layer == subjectLayer ? .subject : .mask
+      let place: PromptPosition = subjectLayers.contains(layer) ? .subject : .mask
       let questions = place == .subject ? subjects.map { traced.namingSubject($0) } : questions
       let positions = neurons.indices.filter { neurons[$0].layer == layer }
       let names = positions.map { (layer: layer, index: neurons[$0].index) }
       var activations = traced.activations(of: names, goals: traced.goals.indices, at: place)
       let means = questions.map { mean(of: $0.map { activations[$0] }, width: positions.count) }
-      var silent = Array(neighbours)
+      var silent = Array(place == .subject ? traced.strangers : traced.neighbours)
       if place == .subject {
-        silent += activations.count..<activations.count + neighbours.count
-        activations += traced.activations(of: names, goals: neighbours, at: .elsewhere)
+        silent += activations.count..<activations.count + silent.count
+        activations += traced.activations(of: names, goals: traced.strangers, at: .elsewhere)
       }
       var shares = [Float](repeating: 0, count: activations.count)
       for position in silent { shares[position] += 1 / Float(silent.count) }
@@ -90,10 +89,10 @@ struct SlotDirections {
     }
   }
 
-  /// The goals with so many of the neighbours at most: two thirds those to which a key responds most, which are the
+  /// The goals with so many of the neighbours about other subjects at most: two thirds those to which a key responds most, which are the
   /// ones a change moves, and a third an even choice of the others, which stand for all of these.
   func heeding(_ count: Int, of traced: TracedGoals, neurons: [Neuron]) -> TracedGoals {
-    let neighbours = traced.neighbours
+    let neighbours = traced.strangers
     guard count < neighbours.count else { return traced }
     var responses = [Float](repeating: 0, count: neighbours.count)
     for own in keys {

@@ -4,23 +4,25 @@ import Foundation
 import Kernels
 import Neurons
 
-/// The layer below the upper ones in which an edit also moves neurons that fire for the subject.
-public enum SubjectLayer: Sendable, Hashable, Codable, RawRepresentable {
-  /// The last of the model's lower half.
+/// The layers below the upper ones in which an edit also moves neurons that fire for the subject.
+public enum SubjectLayers: Sendable, Hashable, Codable, RawRepresentable {
+  /// The model's middle: two layers, or one where their number is odd.
   case middle
-  /// That one, from 0.
-  case number(Int)
+  /// These, from 0, in order.
+  case numbers([Int])
   /// None.
   case absent
 
-  /// `middle`, `none` or a number.
+  /// `middle`, `none`, or numbers with commas between them.
   public init?(rawValue: String) {
     switch rawValue {
     case "middle": self = .middle
     case "none": self = .absent
     default:
-      guard let number = Int(rawValue), number >= 0 else { return nil }
-      self = .number(number)
+      let parts = rawValue.split(separator: ",", omittingEmptySubsequences: false)
+      let numbers = Set(parts.compactMap { Int($0.trimmingCharacters(in: .whitespaces)) }).sorted()
+      guard numbers.count == parts.count, numbers[0] >= 0 else { return nil }
+      self = .numbers(numbers)
     }
   }
 
@@ -28,7 +30,7 @@ public enum SubjectLayer: Sendable, Hashable, Codable, RawRepresentable {
   public var rawValue: String {
     switch self {
     case .middle: "middle"
-    case .number(let number): String(number)
+    case .numbers(let numbers): numbers.map(String.init).joined(separator: ",")
     case .absent: "none"
     }
   }
@@ -40,8 +42,8 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public var slots: Int
   /// How many of the upper layers neurons are taken from, by what they do at `[MASK]`.
   public var layers: Int
-  /// The layer in which neurons are taken by what they do at the subject.
-  public var subjectLayer: SubjectLayer
+  /// The layers in which neurons are taken by what they do at the subject.
+  public var subjectLayers: SubjectLayers
   /// P to reach on every prompt of an update.
   public var confidence: Double
   /// Steps at most.
@@ -54,51 +56,62 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public var sameRelation: Int
   /// Prompts of other relations' facts that are neighbours, one a fact.
   public var otherRelations: Int
-  /// Of all neighbours, how many a keyed optimisation runs; see ``OptimizedUpdate``.
+  /// Prompts about the edited subject that are neighbours, of other relations that have facts about it.
+  public var sameSubject: Int
+  /// Of all neighbours about other subjects, how many a keyed optimisation runs; see ``OptimizedUpdate``.
   public var heeded: Int
   /// What the optimisation varies.
   public var form: ChangeForm
 
   /// The defaults of an update, chosen on the measurements in docs/editing.md.
   public static let update = SlotOptimization(
-    slots: 32, layers: 2, subjectLayer: .middle, confidence: 0.99, steps: 30, rate: 0.08, neighbourWeight: 40,
-    sameRelation: 200, otherRelations: 300, heeded: 54, form: .keyed)
+    slots: 32, layers: 1, subjectLayers: .middle, confidence: 0.99, steps: 30, rate: 0.08, neighbourWeight: 40,
+    sameRelation: 200, otherRelations: 300, sameSubject: 24, heeded: 54, form: .keyed)
 
   /// The defaults of an erasure.
   public static let erasure = SlotOptimization(
-    slots: 64, layers: 2, subjectLayer: .absent, confidence: 0.9, steps: 200, rate: 0.05, neighbourWeight: 60,
+    slots: 64, layers: 2, subjectLayers: .absent, confidence: 0.9, steps: 200, rate: 0.05, neighbourWeight: 60,
     sameRelation: 0, otherRelations: 1500, heeded: 1500, form: .free)
 
   /// All of it.
   public init(
-    slots: Int, layers: Int, subjectLayer: SubjectLayer = .absent, confidence: Double, steps: Int, rate: Double,
-    neighbourWeight: Double, sameRelation: Int, otherRelations: Int, heeded: Int = 54, form: ChangeForm
+    slots: Int, layers: Int, subjectLayers: SubjectLayers = .absent, confidence: Double, steps: Int, rate: Double,
+    neighbourWeight: Double, sameRelation: Int, otherRelations: Int, sameSubject: Int = 0, heeded: Int = 54,
+    form: ChangeForm
   ) {
     self.slots = slots
     self.layers = layers
-    self.subjectLayer = subjectLayer
+    self.subjectLayers = subjectLayers
     self.confidence = confidence
     self.steps = steps
     self.rate = rate
     self.neighbourWeight = neighbourWeight
     self.sameRelation = sameRelation
     self.otherRelations = otherRelations
+    self.sameSubject = sameSubject
     self.heeded = heeded
     self.form = form
   }
+
+  /// Names in records of before there could be several; of `middle`, the neurons tell which layer it was.
+  private enum EarlierKeys: String, CodingKey { case subjectLayer }
 
   /// From a record; one that was written before a parameter was thought of means what was done then.
   public init(from decoder: any Decoder) throws {
     let fields = try decoder.container(keyedBy: CodingKeys.self)
     slots = try fields.decode(Int.self, forKey: .slots)
     layers = try fields.decode(Int.self, forKey: .layers)
-    subjectLayer = try fields.decodeIfPresent(SubjectLayer.self, forKey: .subjectLayer) ?? .absent
+    let earlier = try decoder.container(keyedBy: EarlierKeys.self)
+    subjectLayers =
+      try fields.decodeIfPresent(SubjectLayers.self, forKey: .subjectLayers)
+      ?? earlier.decodeIfPresent(SubjectLayers.self, forKey: .subjectLayer) ?? .absent
     confidence = try fields.decode(Double.self, forKey: .confidence)
     steps = try fields.decode(Int.self, forKey: .steps)
     rate = try fields.decode(Double.self, forKey: .rate)
     neighbourWeight = try fields.decode(Double.self, forKey: .neighbourWeight)
     sameRelation = try fields.decode(Int.self, forKey: .sameRelation)
     otherRelations = try fields.decode(Int.self, forKey: .otherRelations)
+    sameSubject = try fields.decodeIfPresent(Int.self, forKey: .sameSubject) ?? 0
     heeded = try fields.decodeIfPresent(Int.self, forKey: .heeded) ?? Self.mostCounted
     form = try fields.decodeIfPresent(ChangeForm.self, forKey: .form) ?? .free
   }
@@ -115,6 +128,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     result.neighbourWeight *= pow(Double(edits), 0.75)
     result.sameRelation = max(
       sameRelation, min(min(sameRelation, Self.mostNeighbours) * relations, Self.mostNeighbours))
+    result.sameSubject = min(sameSubject, max(1, Self.mostNeighbours / edits))
     result.heeded = max(heeded, min(min(heeded, Self.mostNeighbours) * edits, Self.mostNeighbours))
     result.steps = Int(Double(result.steps) * (1 + log10(Double(edits))))
     return result
@@ -129,46 +143,46 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// Whether every number is one that an optimisation can be run with.
   public var isSound: Bool {
     slots > 0 && layers > 0 && confidence > 0 && confidence < 1 && rate.isFinite && neighbourWeight.isFinite
-      && [steps, sameRelation, otherRelations, heeded].allSatisfy((0...Self.mostCounted).contains)
+      && [steps, sameRelation, otherRelations, sameSubject, heeded].allSatisfy((0...Self.mostCounted).contains)
   }
 
   /// The upper layers that may be edited, of a model with so many.
   public func upperLayers(_ layerCount: Int) -> Range<Int> { max(0, layerCount - layers)..<layerCount }
 
-  /// The layer in which neurons are taken by what they do at the subject, of a model with so many; nil where it would be
-  /// an upper one.
-  public func subjectLayer(_ layerCount: Int) -> Int? {
-    let layer: Int
-    switch subjectLayer {
-    case .middle: layer = (layerCount - 1) / 2
-    case .number(let number): layer = number
-    case .absent: return nil
+  /// The layers in which neurons are taken by what they do at the subject, of a model with so many: those that are not
+  /// upper ones, in order.
+  public func subjectLayers(_ layerCount: Int) -> [Int] {
+    let layers: [Int]
+    switch subjectLayers {
+    case .middle: layers = Array((layerCount - 1) / 2...layerCount / 2)
+    case .numbers(let numbers): layers = numbers
+    case .absent: layers = []
     }
-    return layer < upperLayers(layerCount).lowerBound ? layer : nil
+    return layers.filter { $0 < upperLayers(layerCount).lowerBound }
   }
 
   /// Refuses a subject's layer that is no layer below the upper ones.
   ///
   /// - Throws: ``EditError/noSubjectLayer(_:below:)``.
-  public func requireSubjectLayer(_ layerCount: Int) throws(EditError) {
-    if case .number(let number) = subjectLayer, subjectLayer(layerCount) == nil {
-      throw .noSubjectLayer(number, below: upperLayers(layerCount).lowerBound)
+  public func requireSubjectLayers(_ layerCount: Int) throws(EditError) {
+    let bound = upperLayers(layerCount).lowerBound
+    if case .numbers(let numbers) = subjectLayers, let wrong = numbers.first(where: { $0 >= bound }) {
+      throw .noSubjectLayer(wrong, below: bound)
     }
   }
 
   /// All layers that may be edited, of a model with so many, the lowest first.
-  public func editedLayers(_ layerCount: Int) -> [Int] {
-    (subjectLayer(layerCount).map { [$0] } ?? []) + upperLayers(layerCount)
-  }
+  public func editedLayers(_ layerCount: Int) -> [Int] { subjectLayers(layerCount) + upperLayers(layerCount) }
 
   /// A mean divergence of the neighbours, in nats, below which there is nothing more to win by going on.
   static let negligibleDivergence = 5e-4
 
-  /// Goals that neighbours stay as they are; their mean divergence counts ``neighbourWeight``.
-  func staying(_ neighbours: [EncodedPrompt]) -> [OutputGoal] {
-    neighbours.map {
-      OutputGoal(prompt: $0, wanted: .unchanged, weight: neighbourWeight / Double(neighbours.count))
-    }
+  /// Goals that neighbours stay as they are; the mean divergence of those about other subjects counts
+  /// ``neighbourWeight``, and each about an edited one as much as each of these.
+  func staying(_ strangers: [EncodedPrompt], ofEditedSubjects own: [EncodedPrompt] = []) -> [OutputGoal] {
+    let weight = neighbourWeight / Double(max(1, strangers.count))
+    return own.map { OutputGoal(prompt: $0, wanted: .unchanged, weight: weight, isAboutEditedSubject: true) }
+      + strangers.map { OutputGoal(prompt: $0, wanted: .unchanged, weight: weight) }
   }
 
   /// The slots of `neurons` after Adam (Kingma & Ba 2015) has brought the goals' loss down.
@@ -190,8 +204,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
       case .keyed:
         SlotDirections(
           keysOf: questions, subjects: subjects,
-          subjectLayer: subjectLayer(layerCount) == traced.lowestLayer ? traced.lowestLayer : nil, neurons: neurons,
-          in: traced)
+          subjectLayers: subjectLayers(layerCount), neurons: neurons, in: traced)
       }
     let heeded = form == .free ? traced : directions.heeding(heeded, of: traced, neurons: neurons)
     let objective = SlotObjective(heeded, slots: neurons.map { (layer: $0.layer, index: $0.index) })

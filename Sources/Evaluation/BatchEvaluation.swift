@@ -34,6 +34,9 @@ public struct BatchEvaluation: Sendable, Hashable, Encodable {
   public let intraKept, interKept: Double
   /// Mean KL divergence, in nats, of what is said now from what was said before, on those prompts.
   public let intraDivergence, interDivergence: Double
+  /// The share and the divergence on prompts about the edited subject in other relations; nil where none has a fact
+  /// about it.
+  public let sameSubjectKept, sameSubjectDivergence: Double?
   /// Value slots that changed.
   public let slots: Int
   /// ‖Δ‖, the norm of all changes together.
@@ -73,6 +76,10 @@ public struct BatchEvaluation: Sendable, Hashable, Encodable {
     (interPerplexityBefore, interPerplexityAfter) = (inter.perplexityBefore, inter.perplexityAfter)
     (intraKept, interKept) = (intra.kept, inter.kept)
     (intraDivergence, interDivergence) = (intra.divergence, inter.divergence)
+    let subjects =
+      try questions.sameSubject.isEmpty
+      ? nil : Locality(before: before, after: after, questions.sameSubject, order: order, threads: threads)
+    (sameSubjectKept, sameSubjectDivergence) = (subjects?.kept, subjects?.divergence)
     (slots, changeNorm) = (change.slots, change.norm)
     self.edits = edits.indices.map { index in
       Row(
@@ -97,6 +104,8 @@ public struct BatchEvaluation: Sendable, Hashable, Encodable {
     ]
     figures["heldBackSuccessRate"] = heldBackSuccessRate
     figures["portability"] = portability
+    figures["sameSubjectKept"] = sameSubjectKept
+    figures["sameSubjectDivergence"] = sameSubjectDivergence
     return figures
   }
 }

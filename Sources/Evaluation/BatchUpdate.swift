@@ -81,7 +81,7 @@ public struct BatchUpdate: Sendable {
   public func plan(progress: (Int) -> Void = { _ in }) throws -> Plan {
     let model = request.model
     try request.checkOutput()
-    try optimization.requireSubjectLayer(model.bert.configuration.layerCount)
+    try optimization.requireSubjectLayers(model.bert.configuration.layerCount)
     let questions = try EvaluationQuestions(
       updating: edits, heldBack: [], in: request.catalogue, model: model, seed: request.seed)
     let outcome =

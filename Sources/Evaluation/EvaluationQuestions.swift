@@ -11,6 +11,8 @@ public struct EvaluationQuestions: Sendable {
   public let inter: [Question]
   /// Of an erasure, which of ``inter`` belong to which relation.
   let interRelations: [(name: String, range: Range<Int>)]
+  /// Questions on the edited subjects in other relations.
+  public let sameSubject: [Question]
   /// Prompts of the updated fact that the edit does not see.
   public let heldBack: [String]
   /// Questions of the inverse relation that the update implies: about the new answer, expecting the subject.
@@ -20,10 +22,16 @@ public struct EvaluationQuestions: Sendable {
 
   /// Number of random facts of each kind, as in the paper.
   public static let sampleSize = 5
+  /// Questions on edited subjects in other relations, at most.
+  static let mostOnSubjects = 200
 
   /// Questions of one's own.
-  public init(intra: [Question], inter: [Question], heldBack: [String] = [], inverse: [Question] = []) {
+  public init(
+    intra: [Question], inter: [Question], sameSubject: [Question] = [], heldBack: [String] = [],
+    inverse: [Question] = []
+  ) {
     (self.intra, self.inter, self.heldBack, self.inverse) = (intra, inter, heldBack, inverse)
+    self.sameSubject = sameSubject
     (interRelations, facts) = ([], [])
   }
 
@@ -69,6 +77,8 @@ public struct EvaluationQuestions: Sendable {
       pool += relation.facts.map { (relation, $0) }
     }
     let others = pool.sample(Self.sampleSize, using: &generator) { model.canAnswer($0.1) }
+    sameSubject = try Self.questions(
+      about: edits.map(\.fact), besides: names, in: catalogue, model: model, heldBack: heldBack, using: &generator)
     intra = asked.flatMap { Self.questions($0.0, $0.1) }
     inter = others.flatMap { Self.questions($0.0, $0.1) }
     facts = Set((asked + others).map(\.1))
@@ -98,7 +108,28 @@ public struct EvaluationQuestions: Sendable {
     self.inter = inter
     interRelations = ranges
     self.facts = asked
-    (heldBack, inverse) = ([], [])
+    (heldBack, inverse, sameSubject) = ([], [], [])
+  }
+
+  /// One question of each other relation that has a fact about an edited subject; a relation of one template has none, so
+  /// that the edit can see that one.
+  private static func questions(
+    about facts: [Fact], besides names: Set<String>, in catalogue: RelationCatalogue, model: MaskedLanguageModel,
+    heldBack: [Template], using generator: inout SeededGenerator
+  ) throws -> [Question] {
+    let index = SubjectIndex(catalogue)
+    var result: [Question] = []
+    for fact in facts {
+      for name in index.relations(of: fact.subject) where !names.contains(name) && result.count < mostOnSubjects {
+        let relation = try catalogue.relation(named: name)
+        let templates = relation.templates.filter { !heldBack.contains($0) }
+        guard templates.count > 1, let template = templates.randomElement(using: &generator),
+          let other = relation.facts.first(where: { $0.subject == fact.subject && model.canAnswer($0) })
+        else { continue }
+        result.append(Question(prompt: template.prompt(subject: fact.subject), answer: other.answer))
+      }
+    }
+    return result
   }
 
   private static func questions(_ relation: Relation, _ fact: Fact) -> [Question] {

@@ -49,7 +49,7 @@ public struct FactUpdate: Sendable {
     self.ownPrompts = ownPrompts
     // Neurons that are given were located by what they do at [MASK].
     if request.located != nil, case .optimized(var optimization) = method {
-      optimization.subjectLayer = .absent
+      optimization.subjectLayers = .absent
       self.method = .optimized(optimization)
     } else {
       self.method = method
@@ -91,7 +91,7 @@ public struct FactUpdate: Sendable {
       neurons = located.unsharedNeurons(of: try located.fact(fact))
       slots = try editing.valueSlots(of: neurons, in: model)
     case .optimized(let optimization):
-      try optimization.requireSubjectLayer(model.bert.configuration.layerCount)
+      try optimization.requireSubjectLayers(model.bert.configuration.layerCount)
       let update = try UpdateMethod.optimized(
         optimization, [edit], in: model, catalogue: request.catalogue, questions: questions, heldBack: heldBack,
         order: request.order, seed: request.seed, threads: request.threads)
@@ -159,6 +159,8 @@ extension UpdateEvaluation {
     ]
     figures["heldBackSuccessRate"] = heldBackSuccessRate
     figures["portability"] = portability
+    figures["sameSubjectKept"] = sameSubjectKept
+    figures["sameSubjectDivergence"] = sameSubjectDivergence
     return figures
   }
 }

@@ -11,6 +11,8 @@ struct Neighbours {
   let subjects: Set<String>
   /// Templates that the edit must not see.
   let heldBack: Set<Template>
+  /// Prompts about edited subjects on which the edit will be judged.
+  var judged: Set<String> = []
 
   /// `same` prompts of the named relations together, and `others` of all other relations together.
   ///
@@ -20,6 +22,22 @@ struct Neighbours {
   ) throws -> [EncodedPrompt] {
     let rest = catalogue.names.filter { !names.contains($0) }
     return try draw(names, same, model, &generator) + draw(rest, others, model, &generator)
+  }
+
+  /// Up to `count` prompts about a subject, of the other relations than those named that have facts about it, each in turn
+  /// with another template.
+  func draw(
+    about subject: String, _ count: Int, besides names: [String], index: SubjectIndex, in model: MaskedLanguageModel,
+    using generator: inout SeededGenerator
+  ) throws -> [EncodedPrompt] {
+    func prompts(_ name: String) throws -> [String] {
+      try catalogue.relation(named: name).templates.filter { !heldBack.contains($0) }
+        .map { $0.prompt(subject: subject) }.filter { !judged.contains($0) }.shuffled(using: &generator)
+    }
+    let all = try index.relations(of: subject).filter { !names.contains($0) }.map(prompts)
+    let turns = 0..<(all.map(\.count).max() ?? 0)
+    let inTurn = turns.flatMap { turn in all.filter { turn < $0.count }.map { $0[turn] } }
+    return inTurn.prefix(count).compactMap { (try? model.encode($0))?.naming(model.subject(subject)) }
   }
 
   private func draw(

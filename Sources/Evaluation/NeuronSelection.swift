@@ -5,7 +5,7 @@ import Neurons
 import Relations
 
 /// Which neurons an optimised edit moves: in the upper layers those that express what is edited, by attribution, and
-/// among them those that fire for it and not for its neighbours; in the subject's layer, those that fire for the subject.
+/// among them those that fire for it and not for its neighbours; in the subject's layers, those that fire for the subject.
 struct NeuronSelection {
   private let optimization: SlotOptimization
   private let request: EditRequest
@@ -14,8 +14,8 @@ struct NeuronSelection {
   private let neurons: [Neuron]
   private let positions: [Neuron: Int]
   private let neighbours: ActivationMoments
-  /// The subject's layer and what its neurons do on the neighbours.
-  private let subject: (layer: Int, neighbours: ActivationMoments)?
+  /// The subject's layers and what their neurons do on the neighbours.
+  private let subjects: [(layer: Int, neighbours: ActivationMoments)]
 
   /// A selection for goals of which the last ones are the neighbours.
   ///
@@ -29,12 +29,12 @@ struct NeuronSelection {
     self.neighbours = ActivationMoments(
       traced.activations(of: neurons.map { (layer: $0.layer, index: $0.index) }, goals: traced.neighbours),
       width: neurons.count)
-    subject = optimization.subjectLayer(request.model.bert.configuration.layerCount).map { layer in
+    subjects = optimization.subjectLayers(request.model.bert.configuration.layerCount).map { layer in
       let all = Self.all(of: layer, request).map { (layer: $0.layer, index: $0.index) }
       return (
         layer,
         ActivationMoments(
-          [.subject, .elsewhere].flatMap { traced.activations(of: all, goals: traced.neighbours, at: $0) },
+          [.subject, .elsewhere].flatMap { traced.activations(of: all, goals: traced.strangers, at: $0) },
           width: all.count)
       )
     }
@@ -48,7 +48,7 @@ struct NeuronSelection {
   ///
   /// - Throws: for neurons of a file that the model does not have.
   static func lowestLayer(_ request: EditRequest, _ optimization: SlotOptimization) throws -> Int {
-    if let layer = optimization.subjectLayer(request.model.bert.configuration.layerCount) { return layer }
+    if let layer = optimization.subjectLayers(request.model.bert.configuration.layerCount).first { return layer }
     return try neurons(request, optimization).first?.layer ?? request.model.bert.configuration.layerCount - 1
   }
 
@@ -63,15 +63,15 @@ struct NeuronSelection {
     return optimization.upperLayers(configuration.layerCount).flatMap { all(of: $0, request) }
   }
 
-  /// The neurons to move for what the goals `range` ask: of `candidates`, and of the subject's layer as large a part as it
-  /// is of the edited layers.
+  /// The neurons to move for what the goals `range` ask: of `candidates`, and of each of the subject's layers as large a
+  /// part as it is of the edited layers.
   func choose(among candidates: [Neuron], for range: Range<Int>) -> [Neuron] {
     var chosen: [Neuron] = []
-    if let subject {
+    for subject in subjects {
       let all = Self.all(of: subject.layer, request)
       let own = traced.activations(of: all.map { (layer: $0.layer, index: $0.index) }, goals: range, at: .subject)
-      chosen = selectiveNeurons(
-        optimization.slots / (1 + optimization.layers), among: Array(all.indices),
+      chosen += selectiveNeurons(
+        optimization.slots / (subjects.count + optimization.layers), among: Array(all.indices),
         own: traced.namingSubject(Array(range)).map { own[$0 - range.lowerBound] }, neighbours: subject.neighbours
       ).map { all[$0] }
     }

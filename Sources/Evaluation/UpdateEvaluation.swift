@@ -48,6 +48,9 @@ public struct UpdateEvaluation: Sendable, Hashable, Encodable {
   /// Portability: share of the inverse relation's prompts about the new answer whose arg-max is the subject; nil
   /// without an inverse relation.
   public let portability: Double?
+  /// The share and the divergence on prompts about the edited subject in other relations; nil where none has a fact
+  /// about it.
+  public let sameSubjectKept, sameSubjectDivergence: Double?
   /// Value slots that changed.
   public let slots: Int
   /// ‖Δ‖, the norm of all changes together.
@@ -114,6 +117,10 @@ public struct UpdateEvaluation: Sendable, Hashable, Encodable {
     (interPerplexityBefore, interPerplexityAfter) = (inter.perplexityBefore, inter.perplexityAfter)
     (intraKept, interKept) = (intra.kept, inter.kept)
     (intraDivergence, interDivergence) = (intra.divergence, inter.divergence)
+    let subjects =
+      try questions.sameSubject.isEmpty
+      ? nil : Locality(before: before, after: after, questions.sameSubject, order: order, threads: threads)
+    (sameSubjectKept, sameSubjectDivergence) = (subjects?.kept, subjects?.divergence)
     portability =
       questions.inverse.isEmpty
       ? nil : try after.answerFigures(questions.inverse, order: order, threads: threads).accuracy

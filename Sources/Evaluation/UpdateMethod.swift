@@ -79,9 +79,14 @@ public enum UpdateMethod: Sendable, Hashable {
     let parameters = parameters.scaled(edits: edits.count, relations: names.count, pieces: pieces)
     let neighbours = Neighbours(
       catalogue: catalogue, excluded: questions.facts, subjects: Set(edits.map(\.fact.subject)),
-      heldBack: Set(heldBack))
+      heldBack: Set(heldBack), judged: Set(questions.sameSubject.map(\.prompt)))
+    let index = SubjectIndex(catalogue)
     return OptimizedUpdate(
       targets: targets,
+      sameSubject: try edits.flatMap {
+        try neighbours.draw(
+          about: $0.fact.subject, parameters.sameSubject, besides: names, index: index, in: model, using: &generator)
+      },
       neighbours: try neighbours.draw(
         of: names, same: parameters.sameRelation, others: parameters.otherRelations, in: model, using: &generator),
       optimization: parameters, threads: threads)

@@ -13,7 +13,7 @@ public struct RelationCatalogue: Sendable {
   /// The relations' names in natural order: P36 before P101.
   public let names: [String]
 
-  private let pairs: [String: [SubjectAndAnswer]]
+  let pairs: [String: [SubjectAndAnswer]]
   private let labels: [String: String]
 
   /// Opens the catalogue in `directory`.
@@ -133,7 +133,7 @@ private struct PatternLine: Decodable {
 }
 
 /// `[subject, answer]`.
-private struct SubjectAndAnswer: Decodable {
+struct SubjectAndAnswer: Decodable {
   var subject: String
   var answer: String
 

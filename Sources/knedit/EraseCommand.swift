@@ -34,8 +34,8 @@ struct EraseCommand: ParsableCommand {
 
   func validate() throws {
     guard top >= 1 else { throw ValidationError("--top must be at least 1.") }
-    guard optimization.subjectLayer == nil, optimization.heeded == nil else {
-      throw ValidationError("--subject-layer and --heeded are for update: an erasure has no one subject.")
+    guard optimization.subjectLayers == nil, optimization.heeded == nil else {
+      throw ValidationError("--subject-layers and --heeded are for update: an erasure has no one subject.")
     }
   }
 

@@ -37,8 +37,14 @@ enum Report {
     add("perplexity, other relations") {
       "\(Console.number($0.interPerplexityBefore)) → \(Console.number($0.interPerplexityAfter))"
     }
+    if e.sameSubjectKept != nil {
+      add("first answer kept, same subject") { $0.sameSubjectKept.map(Console.percent) ?? "" }
+    }
     add("first answer kept, same relation") { Console.percent($0.intraKept) }
     add("first answer kept, other relations") { Console.percent($0.interKept) }
+    if e.sameSubjectDivergence != nil {
+      add("divergence (nats), same subject") { $0.sameSubjectDivergence.map(Console.number) ?? "" }
+    }
     add("divergence (nats), same relation") { Console.number($0.intraDivergence) }
     add("divergence (nats), other relations") { Console.number($0.interDivergence) }
     add("value slots changed, ‖Δ‖") { "\($0.slots), \(Console.number($0.changeNorm))" }
@@ -66,8 +72,14 @@ enum Report {
     if e.portability != nil { add("inverse relation follows") { $0.portability.map(Console.percent) ?? "" } }
     add("perplexity, same relations") { pair($0.intraPerplexityBefore, $0.intraPerplexityAfter) }
     add("perplexity, other relations") { pair($0.interPerplexityBefore, $0.interPerplexityAfter) }
+    if e.sameSubjectKept != nil {
+      add("first answer kept, same subject") { $0.sameSubjectKept.map(Console.percent) ?? "" }
+    }
     add("first answer kept, same relations") { Console.percent($0.intraKept) }
     add("first answer kept, other relations") { Console.percent($0.interKept) }
+    if e.sameSubjectDivergence != nil {
+      add("divergence (nats), same subject") { $0.sameSubjectDivergence.map(Console.number) ?? "" }
+    }
     add("divergence (nats), same relations") { Console.number($0.intraDivergence) }
     add("divergence (nats), other relations") { Console.number($0.interDivergence) }
     add("value slots changed, ‖Δ‖") { "\($0.slots), \(Console.number($0.changeNorm))" }

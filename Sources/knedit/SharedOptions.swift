@@ -154,9 +154,10 @@ struct OptimizationOptions: ParsableArguments {
   var layers: Int?
 
   @Option(
-    help: "For optimized: the layer of which neurons that fire for the subject are moved too: middle, none or a number."
-  )
-  var subjectLayer: SubjectLayer?
+    help: ArgumentHelp(
+      "For optimized: the layers of which neurons that fire for the subject are moved too: middle, none or numbers (2,3).",
+      valueName: "layers"))
+  var subjectLayers: SubjectLayers?
 
   @Option(help: "For optimized: the probability that the new answer shall reach on every prompt.")
   var confidence: Double?
@@ -169,6 +170,9 @@ struct OptimizationOptions: ParsableArguments {
 
   @Option(help: "For optimized: prompts of other relations that shall stay as they are.")
   var otherNeighbours: Int?
+
+  @Option(help: "For optimized: prompts of other relations about the edited subject that shall stay as they are.")
+  var subjectNeighbours: Int?
 
   @Option(
     help: "For optimized, keyed: how many of the neighbours each step runs, those that the edit moves most first.")
@@ -199,10 +203,11 @@ struct OptimizationOptions: ParsableArguments {
     if let learningRate, !(learningRate.isFinite && learningRate > 0) {
       throw ValidationError("--learning-rate must be positive.")
     }
-    for count in [neighbours, otherNeighbours, heeded] {
+    for count in [neighbours, otherNeighbours, subjectNeighbours, heeded] {
       if let count, !(0...SlotOptimization.mostCounted).contains(count) {
         throw ValidationError(
-          "--neighbours, --other-neighbours and --heeded must lie between 0 and \(SlotOptimization.mostCounted).")
+          "--neighbours, --other-neighbours, --subject-neighbours and --heeded must lie between 0 and "
+            + "\(SlotOptimization.mostCounted).")
       }
     }
     if let iterations, !(1...10_000).contains(iterations) {
@@ -213,10 +218,12 @@ struct OptimizationOptions: ParsableArguments {
   func optimization(_ defaults: SlotOptimization) -> SlotOptimization {
     SlotOptimization(
       slots: slots ?? defaults.slots, layers: layers ?? defaults.layers,
-      subjectLayer: subjectLayer ?? defaults.subjectLayer, confidence: confidence ?? defaults.confidence,
+      subjectLayers: subjectLayers ?? defaults.subjectLayers, confidence: confidence ?? defaults.confidence,
       steps: iterations ?? defaults.steps, rate: learningRate ?? defaults.rate,
       neighbourWeight: neighbourWeight ?? defaults.neighbourWeight, sameRelation: neighbours ?? defaults.sameRelation,
-      otherRelations: otherNeighbours ?? defaults.otherRelations, heeded: heeded ?? defaults.heeded,
+      otherRelations: otherNeighbours ?? defaults.otherRelations,
+      sameSubject: subjectNeighbours ?? defaults.sameSubject,
+      heeded: heeded ?? defaults.heeded,
       form: form ?? defaults.form)
   }
 }
@@ -225,7 +232,7 @@ extension AnswerOrder: ExpressibleByArgument {}
 
 extension ChangeForm: ExpressibleByArgument {}
 
-extension SubjectLayer: ExpressibleByArgument {}
+extension SubjectLayers: ExpressibleByArgument {}
 
 /// The editing methods by name.
 enum MethodName: String, ExpressibleByArgument, CaseIterable {

@@ -1,5 +1,6 @@
 import BERT
 import Checkpoint
+import FixtureFiles
 import Foundation
 import Kernels
 import Testing
@@ -109,6 +110,26 @@ struct SlotObjectiveTests {
       #expect(abs(anywhere - ((asElsewhere + ends).map(respond).max() ?? 0)) < 1e-5)
       #expect(abs(atMask - respond(asElsewhere[prompt.mask - 1])) < 1e-5 && atMask <= anywhere)
     }
+  }
+
+  @Test("a layer above the lowest can be known in whole, as it is where it is the lowest")
+  func wholeLayers() throws {
+    let model = try MaskedLanguageModel(opening: FixtureFiles.demo)
+    let prompts = try ["The capital of Ireland is [MASK].", "[MASK] is the capital of Norway."].map {
+      try model.encode($0)
+    }
+    let goals = prompts.map { OutputGoal(prompt: $0, wanted: .unchanged, weight: 1) }
+    let neurons = [0, 77, 511].map { (layer: 2, index: $0) }
+    let lowest = TracedGoals(model.bert, goals, from: 2)
+    let above = TracedGoals(model.bert, goals, from: 0, wholeLayers: [2])
+    let keys: [[Float]] = [[1, -2, 3]]
+    // The same arithmetic in the same passes.
+    #expect(
+      above.activations(of: neurons, goals: 0..<2, at: .elsewhere)
+        == lowest.activations(of: neurons, goals: 0..<2, at: .elsewhere))
+    #expect(
+      above.responses(of: keys, neurons: neurons, goals: 0..<2, at: .subject)
+        == lowest.responses(of: keys, neurons: neurons, goals: 0..<2, at: .subject))
   }
 
   @Test("activations are those of a whole pass, in the traced layers", arguments: [0, 1])

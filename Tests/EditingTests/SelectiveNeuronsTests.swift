@@ -42,22 +42,29 @@ struct SelectiveNeuronsTests {
 @Suite("What steers an optimisation")
 struct SlotOptimizationTests {
   @Test(
-    "the subject's layer is the last of the lower half, or the one given, unless it is an upper one",
+    "the subject's layers are the model's middle, or those given, unless they are upper ones",
     arguments: [
-      (SubjectLayer.middle, 2, 6, Optional(2)), (.middle, 2, 12, 5), (.middle, 1, 2, 0), (.middle, 2, 2, nil),
-      (.number(3), 2, 6, 3), (.number(4), 2, 6, nil), (.absent, 2, 6, nil),
+      (SubjectLayers.middle, 1, 6, [2, 3]), (.middle, 1, 12, [5, 6]), (.middle, 1, 5, [2]), (.middle, 1, 2, [0]),
+      (.middle, 2, 2, []), (.numbers([1, 3]), 2, 6, [1, 3]), (.numbers([2, 4]), 2, 6, [2]), (.absent, 2, 6, []),
     ])
-  func subjectLayer(layer: SubjectLayer, upper: Int, of count: Int, expected: Int?) throws {
+  func subjectLayers(layers: SubjectLayers, upper: Int, of count: Int, expected: [Int]) throws {
     var optimization = SlotOptimization.update
-    (optimization.layers, optimization.subjectLayer) = (upper, layer)
-    #expect(optimization.subjectLayer(count) == expected)
-    #expect(optimization.editedLayers(count) == (expected.map { [$0] } ?? []) + (count - upper..<count))
-    #expect(SubjectLayer(rawValue: layer.rawValue) == layer)
-    if layer == .number(4) {
-      #expect(throws: EditError.noSubjectLayer(4, below: 4)) { try optimization.requireSubjectLayer(count) }
+    (optimization.layers, optimization.subjectLayers) = (upper, layers)
+    #expect(optimization.subjectLayers(count) == expected)
+    #expect(optimization.editedLayers(count) == expected + (count - upper..<count))
+    #expect(SubjectLayers(rawValue: layers.rawValue) == layers)
+    if layers == .numbers([2, 4]) {
+      #expect(throws: EditError.noSubjectLayer(4, below: 4)) { try optimization.requireSubjectLayers(count) }
     } else {
-      try optimization.requireSubjectLayer(count)
+      try optimization.requireSubjectLayers(count)
     }
+  }
+
+  @Test(
+    "layers are told by words or by numbers, and by nothing else", arguments: ["", "2,", "-1", "1,1", "upper", "1.5"])
+  func noLayers(text: String) {
+    #expect(SubjectLayers(rawValue: text) == nil)
+    #expect(SubjectLayers(rawValue: "3, 1") == .numbers([1, 3]))
   }
 
   @Test("a record of before there were keys, or subjects' layers, means what was done then")
@@ -66,7 +73,10 @@ struct SlotOptimizationTests {
       #"{"slots": 32, "layers": 2, "confidence": 0.95, "steps": 30, "rate": 0.05, "neighbourWeight": 40,"#
       + #""sameRelation": 150, "otherRelations": 250}"#
     let found = try JSONDecoder().decode(SlotOptimization.self, from: Data(json.utf8))
-    #expect(found.form == .free && found.subjectLayer == .absent)
+    #expect(found.form == .free && found.subjectLayers == .absent && found.sameSubject == 0)
+    let oneLayer = json.replacing(#""layers": 2,"#, with: #""layers": 2, "subjectLayer": "3","#)
+    #expect(
+      try JSONDecoder().decode(SlotOptimization.self, from: Data(oneLayer.utf8)).subjectLayers == .numbers([3]))
     #expect(found.isSound && found.heeded >= 1_000_000, "all neighbours, however many")
     let now = SlotOptimization.update
     #expect(try JSONDecoder().decode(SlotOptimization.self, from: JSONEncoder().encode(now)) == now)
@@ -85,6 +95,7 @@ struct ScalingTests {
     #expect(one.scaled(edits: 1, relations: 1, pieces: 2).steps == 2 * one.steps)
     #expect(one.scaled(edits: 2, relations: 99, pieces: 1).sameRelation == 2000)
     #expect(one.scaled(edits: 5, relations: 1, pieces: 1).heeded == 5 * one.heeded)
+    #expect(hundred.sameSubject == 20 && one.scaled(edits: 9999, relations: 1, pieces: 1).sameSubject == 1)
     var all = one
     (all.heeded, all.sameRelation) = (.max, .max)
     #expect(all.scaled(edits: 5, relations: 5, pieces: 1).heeded == .max && !all.isSound)

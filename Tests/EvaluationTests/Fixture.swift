@@ -12,9 +12,11 @@ struct Fixture {
   let model: MaskedLanguageModel
   let catalogue: RelationCatalogue
 
-  init(_ name: String = "keras") throws {
+  init(
+    _ name: String = "keras", relations: URL = FixtureFiles.directory.appending(path: "relations")
+  ) throws {
     model = try MaskedLanguageModel(opening: FixtureFiles.directory.appending(path: name))
-    catalogue = try RelationCatalogue(directory: FixtureFiles.directory.appending(path: "relations"))
+    catalogue = try RelationCatalogue(directory: relations)
   }
 
   func request(_ output: URL, relation: String = "R1", located: LocatedRelation? = nil, overwrite: Bool = false) throws

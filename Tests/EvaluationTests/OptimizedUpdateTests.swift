@@ -107,12 +107,15 @@ struct OptimizedEditTests {
   func subjectKeys() throws {
     let model = fixture.model
     var parameters = optimization
-    (parameters.form, parameters.layers, parameters.subjectLayer) = (.keyed, 1, .number(0))
+    (parameters.form, parameters.layers, parameters.subjectLayers) = (.keyed, 1, .numbers([0]))
     let own = try targets(model, "Corin").map { $0.naming("orvia", in: model) }
     let neighbours = try [("a crow is a [MASK] bird .", "crow"), ("the capital of tarn is [MASK] .", "tarn")].map {
       try model.encode($0.0).naming(model.subject($0.1))
     }
-    let method = OptimizedUpdate(targets: [own], neighbours: neighbours, optimization: parameters)
+    // The same subject must not be silent, whatever is asked about it.
+    let other = try model.encode("the river of orvia is [MASK] .").naming(model.subject("orvia"))
+    let method = OptimizedUpdate(
+      targets: [own], sameSubject: [other], neighbours: neighbours, optimization: parameters)
     let neurons = [3, 9, 14].map { Neuron(layer: 0, index: $0) }
     let changes = method.valueSlots(of: neurons, in: model).map { slot in
       zip(slot.values, model.bert.weights.valueSlot(layer: 0, index: slot.index)).map { Double($0 - $1) }
@@ -125,7 +128,32 @@ struct OptimizedEditTests {
     }
     try expectKeyed(
       changes, asked: rows(own.indices, .subject),
-      elsewhere: rows(traced.neighbours, .subject) + rows(traced.neighbours, .elsewhere))
+      elsewhere: rows(traced.strangers, .subject) + rows(traced.strangers, .elsewhere))
+  }
+
+  @Test("what else is asked about the subject is judged, and moves less when the edit heeds it")
+  func sameSubject() throws {
+    try FixtureFiles.withDirectory { directory in
+      let relations = directory.appending(path: "relations")
+      try FileManager.default.copyItem(
+        at: FixtureFiles.directory.appending(path: "relations"), to: relations)
+      let facts = #"{"R1": [["orvia", "Aster"], ["tamel", "Bremel"]], "R2": [["wren", "brown"], ["orvia", "red"]]}"#
+      try Data(facts.utf8).write(to: relations.appending(path: "facts.json"))
+      let fixture = try Fixture("keras", relations: relations)
+      func divergence(heeding count: Int) throws -> Double {
+        var parameters = optimization
+        (parameters.sameSubject, parameters.sameRelation, parameters.otherRelations) = (count, 1, 1)
+        let request = try fixture.request(directory.appending(path: "out"))
+        let evaluation = try FactUpdate(
+          request: request, fact: request.relation.facts[0], newAnswer: "Corin", ownPrompts: [],
+          method: .optimized(parameters)
+        ).plan().evaluation
+        #expect(evaluation.sameSubjectKept != nil)
+        return try #require(evaluation.sameSubjectDivergence)
+      }
+      let (without, with) = (try divergence(heeding: 0), try divergence(heeding: 8))
+      #expect(with < 0.8 * without, "\(with) \(without)")
+    }
   }
 
   @Test("of the neighbours, the one that the key responds to most is the one that is heeded")
@@ -171,11 +199,11 @@ struct OptimizedEditTests {
 
   @Test(
     "an update's record makes the edit again, and names what was held back, which no prompt of the edit is",
-    arguments: [SubjectLayer.absent, .middle])
-  func record(subjectLayer: SubjectLayer) throws {
+    arguments: [SubjectLayers.absent, .middle])
+  func record(subjectLayers: SubjectLayers) throws {
     var optimization = optimization
-    if subjectLayer == .middle {
-      (optimization.layers, optimization.subjectLayer, optimization.form) = (1, .middle, .keyed)
+    if subjectLayers == .middle {
+      (optimization.layers, optimization.subjectLayers, optimization.form) = (1, .middle, .keyed)
     }
     try FixtureFiles.withDirectory { directory in
       let request = try fixture.request(directory.appending(path: "out"))
@@ -187,7 +215,7 @@ struct OptimizedEditTests {
       #expect(record.method == .init(name: "optimized", optimization: optimization))
       #expect(record.neurons.count <= 32 && !record.neurons.isEmpty)
       // A layer for what is asked and one for the subject share the slots.
-      if subjectLayer == .middle { #expect(record.neurons.filter { $0.layer == 0 }.count == 16) }
+      if subjectLayers == .middle { #expect(record.neurons.filter { $0.layer == 0 }.count == 16) }
       #expect(record.heldBack == [request.relation.templates[3].pattern])
       #expect(record.prompts == Array(request.relation.prompts(for: update.fact).prefix(3)))
       let again = try RecordEvaluation(record, source: fixture.model, result: nil, catalogue: fixture.catalogue)

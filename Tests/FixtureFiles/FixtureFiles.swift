@@ -6,6 +6,10 @@ public enum FixtureFiles {
   public static let directory = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .appending(path: "Fixtures")
 
+  /// The demo checkpoint of the repository, which has four layers.
+  public static let demo = directory.deletingLastPathComponent().deletingLastPathComponent()
+    .appending(path: "Checkpoints/demo")
+
   /// Runs `body` with a new empty directory and removes it.
   public static func withDirectory<Result>(_ body: (URL) throws -> Result) throws -> Result {
     let url = FileManager.default.temporaryDirectory.appending(path: "knedit-test-\(UUID().uuidString)")
