@@ -89,8 +89,8 @@ struct SlotDirections {
     }
   }
 
-  /// The goals with so many of the neighbours about other subjects at most: two thirds those to which a key responds most, which are the
-  /// ones a change moves, and a third an even choice of the others, which stand for all of these.
+  /// The goals with so many of the neighbours about other subjects at most: two thirds those to which a key responds most,
+  /// which are the ones a change moves, and a third an even choice of the others, which stand for all of these.
   func heeding(_ count: Int, of traced: TracedGoals, neurons: [Neuron]) -> TracedGoals {
     let neighbours = traced.strangers
     guard count < neighbours.count else { return traced }

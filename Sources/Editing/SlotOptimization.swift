@@ -65,8 +65,8 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
 
   /// The defaults of an update, chosen on the measurements in docs/editing.md.
   public static let update = SlotOptimization(
-    slots: 32, layers: 1, subjectLayers: .middle, confidence: 0.99, steps: 30, rate: 0.08, neighbourWeight: 40,
-    sameRelation: 200, otherRelations: 300, sameSubject: 24, heeded: 54, form: .keyed)
+    slots: 32, layers: 1, subjectLayers: .middle, confidence: 0.99, steps: 26, rate: 0.09, neighbourWeight: 40,
+    sameRelation: 150, otherRelations: 250, sameSubject: 24, heeded: 48, form: .keyed)
 
   /// The defaults of an erasure.
   public static let erasure = SlotOptimization(
@@ -76,7 +76,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// All of it.
   public init(
     slots: Int, layers: Int, subjectLayers: SubjectLayers = .absent, confidence: Double, steps: Int, rate: Double,
-    neighbourWeight: Double, sameRelation: Int, otherRelations: Int, sameSubject: Int = 0, heeded: Int = 54,
+    neighbourWeight: Double, sameRelation: Int, otherRelations: Int, sameSubject: Int = 0, heeded: Int = 48,
     form: ChangeForm
   ) {
     self.slots = slots

@@ -78,7 +78,7 @@ public struct EvaluationQuestions: Sendable {
     }
     let others = pool.sample(Self.sampleSize, using: &generator) { model.canAnswer($0.1) }
     sameSubject = try Self.questions(
-      about: edits.map(\.fact), besides: names, in: catalogue, model: model, heldBack: heldBack, using: &generator)
+      about: EditedSubject.all(of: edits), in: catalogue, model: model, heldBack: heldBack, using: &generator)
     intra = asked.flatMap { Self.questions($0.0, $0.1) }
     inter = others.flatMap { Self.questions($0.0, $0.1) }
     facts = Set((asked + others).map(\.1))
@@ -114,19 +114,19 @@ public struct EvaluationQuestions: Sendable {
   /// One question of each other relation that has a fact about an edited subject; a relation of one template has none, so
   /// that the edit can see that one.
   private static func questions(
-    about facts: [Fact], besides names: Set<String>, in catalogue: RelationCatalogue, model: MaskedLanguageModel,
-    heldBack: [Template], using generator: inout SeededGenerator
+    about subjects: [EditedSubject], in catalogue: RelationCatalogue, model: MaskedLanguageModel, heldBack: [Template],
+    using generator: inout SeededGenerator
   ) throws -> [Question] {
     let index = SubjectIndex(catalogue)
     var result: [Question] = []
-    for fact in facts {
-      for name in index.relations(of: fact.subject) where !names.contains(name) && result.count < mostOnSubjects {
+    for subject in subjects {
+      for name in subject.otherRelations(index) where result.count < mostOnSubjects {
         let relation = try catalogue.relation(named: name)
         let templates = relation.templates.filter { !heldBack.contains($0) }
         guard templates.count > 1, let template = templates.randomElement(using: &generator),
-          let other = relation.facts.first(where: { $0.subject == fact.subject && model.canAnswer($0) })
+          let other = relation.facts.first(where: { $0.subject == subject.name && model.canAnswer($0) })
         else { continue }
-        result.append(Question(prompt: template.prompt(subject: fact.subject), answer: other.answer))
+        result.append(Question(prompt: template.prompt(subject: subject.name), answer: other.answer))
       }
     }
     return result

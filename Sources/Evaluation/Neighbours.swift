@@ -24,20 +24,19 @@ struct Neighbours {
     return try draw(names, same, model, &generator) + draw(rest, others, model, &generator)
   }
 
-  /// Up to `count` prompts about a subject, of the other relations than those named that have facts about it, each in turn
-  /// with another template.
+  /// Up to `count` prompts about an edited subject, of its other relations in turn, each time with another template.
   func draw(
-    about subject: String, _ count: Int, besides names: [String], index: SubjectIndex, in model: MaskedLanguageModel,
+    about subject: EditedSubject, _ count: Int, index: SubjectIndex, in model: MaskedLanguageModel,
     using generator: inout SeededGenerator
   ) throws -> [EncodedPrompt] {
     func prompts(_ name: String) throws -> [String] {
       try catalogue.relation(named: name).templates.filter { !heldBack.contains($0) }
-        .map { $0.prompt(subject: subject) }.filter { !judged.contains($0) }.shuffled(using: &generator)
+        .map { $0.prompt(subject: subject.name) }.filter { !judged.contains($0) }.shuffled(using: &generator)
     }
-    let all = try index.relations(of: subject).filter { !names.contains($0) }.map(prompts)
+    let all = try subject.otherRelations(index).map(prompts)
     let turns = 0..<(all.map(\.count).max() ?? 0)
     let inTurn = turns.flatMap { turn in all.filter { turn < $0.count }.map { $0[turn] } }
-    return inTurn.prefix(count).compactMap { (try? model.encode($0))?.naming(model.subject(subject)) }
+    return inTurn.prefix(count).compactMap { (try? model.encode($0))?.naming(model.subject(subject.name)) }
   }
 
   private func draw(

@@ -83,9 +83,8 @@ public enum UpdateMethod: Sendable, Hashable {
     let index = SubjectIndex(catalogue)
     return OptimizedUpdate(
       targets: targets,
-      sameSubject: try edits.flatMap {
-        try neighbours.draw(
-          about: $0.fact.subject, parameters.sameSubject, besides: names, index: index, in: model, using: &generator)
+      sameSubject: try EditedSubject.all(of: edits).flatMap {
+        try neighbours.draw(about: $0, parameters.sameSubject, index: index, in: model, using: &generator)
       },
       neighbours: try neighbours.draw(
         of: names, same: parameters.sameRelation, others: parameters.otherRelations, in: model, using: &generator),

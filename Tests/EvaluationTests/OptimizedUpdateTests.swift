@@ -153,6 +153,14 @@ struct OptimizedEditTests {
       }
       let (without, with) = (try divergence(heeding: 0), try divergence(heeding: 8))
       #expect(with < 0.8 * without, "\(with) \(without)")
+      // Its other relation is edited too, but not about it.
+      let request = try fixture.request(directory.appending(path: "out"))
+      let wren = try fixture.catalogue.relation(named: "R2").facts[0]
+      let both = try BatchUpdate(
+        request: request, changes: [(request.relation.facts[0], "Corin"), (wren, "white")], optimization: optimization,
+        heldBack: 1, isSequential: false
+      ).plan().evaluation
+      #expect(both.sameSubjectKept != nil)
     }
   }
 
