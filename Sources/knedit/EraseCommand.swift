@@ -34,8 +34,8 @@ struct EraseCommand: ParsableCommand {
 
   func validate() throws {
     guard top >= 1 else { throw ValidationError("--top must be at least 1.") }
-    guard optimization.subjectLayers == nil, optimization.heeded == nil else {
-      throw ValidationError("--subject-layers and --heeded are for update: an erasure has no one subject.")
+    if let option = optimization.givenForUpdatesOnly.first {
+      throw ValidationError("\(option) is for update; an erasure has no one subject and no new answer. Leave it out.")
     }
   }
 

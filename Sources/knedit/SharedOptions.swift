@@ -145,50 +145,71 @@ struct EditOutputOptions: ParsableArguments {
   var outputDirectory: URL? { dryRun ? nil : output.map { URL(filePath: $0) } }
 }
 
+/// The help of an option of optimised edits: what it is, and what it is where it is not given.
+private func help<Value>(
+  _ text: String, _ value: KeyPath<SlotOptimization, Value>, isForErasuresToo: Bool = true,
+  valueName: String? = nil
+) -> ArgumentHelp {
+  let (update, erasure) = (SlotOptimization.update[keyPath: value], SlotOptimization.erasure[keyPath: value])
+  return ArgumentHelp(
+    "For optimized: \(text) (default: \(update)\(isForErasuresToo ? " for update, \(erasure) for erase" : ""))",
+    valueName: valueName)
+}
+
 /// What steers optimised value slots; what is not given is the edit's default.
 struct OptimizationOptions: ParsableArguments {
-  @Option(help: "For optimized: value slots at most, for each fact of an update or for an erasure.")
+  @Option(help: help("value slots at most, for each fact of an update or for an erasure.", \.slots))
   var slots: Int?
 
-  @Option(help: "For optimized: how many of the upper layers neurons are taken from.")
+  @Option(help: help("how many of the upper layers neurons are taken from.", \.layers))
   var layers: Int?
 
   @Option(
-    help: ArgumentHelp(
-      "For optimized: the layers of which neurons that fire for the subject are moved too: middle, none or numbers (2,3).",
-      valueName: "layers"))
+    help: help(
+      "the layers of which neurons that fire for the subject are moved too: middle, none or numbers, as 2,3.",
+      \.subjectLayers.rawValue, isForErasuresToo: false, valueName: "layers"))
   var subjectLayers: SubjectLayers?
 
-  @Option(help: "For optimized: the probability that the new answer shall reach on every prompt.")
+  @Option(
+    help: help(
+      "the probability that the new answer shall reach on every prompt.", \.confidence, isForErasuresToo: false))
   var confidence: Double?
 
-  @Option(help: "For optimized: how much it counts that neighbours stay as they are.")
+  @Option(help: help("how much it counts that neighbours stay as they are.", \.neighbourWeight))
   var neighbourWeight: Double?
 
-  @Option(help: "For optimized: prompts of other facts of the relation that shall stay as they are.")
+  @Option(
+    help: help(
+      "prompts of other facts of the relation that shall stay as they are.", \.sameRelation, isForErasuresToo: false))
   var neighbours: Int?
 
-  @Option(help: "For optimized: prompts of other relations that shall stay as they are.")
+  @Option(help: help("prompts of other relations that shall stay as they are.", \.otherRelations))
   var otherNeighbours: Int?
 
-  @Option(help: "For optimized: prompts of other relations about the edited subject that shall stay as they are.")
+  @Option(
+    help: help(
+      "prompts of other relations about the edited subject that shall stay as they are.", \.sameSubject,
+      isForErasuresToo: false))
   var subjectNeighbours: Int?
 
   @Option(
-    help: "For optimized, keyed: how many of the neighbours each step runs, those that the edit moves most first.")
+    help: help(
+      "how many of the neighbours each step runs where it varies keys, those that the edit moves most first.", \.heeded,
+      isForErasuresToo: false))
   var heeded: Int?
 
-  @Option(help: "For optimized: the size of the first step; it falls to zero.")
+  @Option(help: help("the size of the first step; it falls to zero.", \.rate))
   var learningRate: Double?
 
-  @Option(help: "For optimized: steps at most; an update takes them for each word piece of its answer.")
+  @Option(help: help("steps at most; an update takes them for each word piece of its answer.", \.steps))
   var iterations: Int?
 
   @Option(
-    help: """
-      For optimized: what it varies. keyed: one value for each question and layer, which the chosen neurons write \
-      together when it is asked; free: every slot by itself. Default: keyed for update, free for erase.
-      """)
+    help: help(
+      """
+      what it varies. keyed: one value for each question and layer, which the chosen neurons write together when it is \
+      asked; free: every slot by itself.
+      """, \.form))
   var form: ChangeForm?
 
   func validate() throws {
@@ -213,6 +234,15 @@ struct OptimizationOptions: ParsableArguments {
     if let iterations, !(1...10_000).contains(iterations) {
       throw ValidationError("--iterations must lie between 1 and 10000.")
     }
+  }
+
+  /// Those given that mean nothing to an erasure.
+  var givenForUpdatesOnly: [String] {
+    let options: [(String, Bool)] = [
+      ("--subject-layers", subjectLayers != nil), ("--subject-neighbours", subjectNeighbours != nil),
+      ("--neighbours", neighbours != nil), ("--heeded", heeded != nil), ("--confidence", confidence != nil),
+    ]
+    return options.filter(\.1).map(\.0)
   }
 
   func optimization(_ defaults: SlotOptimization) -> SlotOptimization {

@@ -169,6 +169,8 @@ struct CommandTests {
       ["update", "--relation", "R1", "-o", "x"], ["update", "--edits", "a", "--to", "Corin", "-o", "x"],
       ["update", "--edits", "a", "-o", "x", "--method", "paper"],
       ["update", "--relation", "R1", "--subject", "orvia", "--to", "Corin", "-o", "x", "--one-by-one"],
+      ["update", "--relation", "R1", "--subject", "orvia", "--to", "Corin", "-o", "x", "--subject-layers", "2,"],
+      ["erase", "--relation", "R1", "-o", "x", "--subject-neighbours", "3"],
       ["erase", "--relation", "R1", "-o", "x", "--fill", "ones"], ["diff", "a"],
     ])
   func usage(arguments: [String]) throws {
