@@ -120,16 +120,18 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   ///
   /// The facts' losses add up, so neighbours weigh more, by their number to the power of 3/4; there are more of them for
   /// several relations, up to ``mostNeighbours``; and steps, once more for each factor of ten. Every piece of an answer is
-  /// a question of its own, and takes as many steps.
+  /// a question of its own, takes as many steps and heeds as many neighbours.
   public func scaled(edits: Int, relations: Int, pieces: Int) -> SlotOptimization {
     var result = self
     result.steps *= max(1, pieces)
+    if pieces > 1 { result.heeded = min(heeded, Self.mostCounted) * pieces }
     guard edits > 1 else { return result }
     result.neighbourWeight *= pow(Double(edits), 0.75)
     result.sameRelation = max(
       sameRelation, min(min(sameRelation, Self.mostNeighbours) * relations, Self.mostNeighbours))
     result.sameSubject = min(sameSubject, max(1, Self.mostNeighbours / edits))
-    result.heeded = max(heeded, min(min(heeded, Self.mostNeighbours) * edits, Self.mostNeighbours))
+    result.heeded = max(
+      result.heeded, min(min(result.heeded, Self.mostNeighbours) * edits, Self.mostNeighbours))
     result.steps = Int(Double(result.steps) * (1 + log10(Double(edits))))
     return result
   }
