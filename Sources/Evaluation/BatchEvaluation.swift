@@ -2,7 +2,8 @@ import BERT
 import Editing
 import Kernels
 
-/// What an update of several facts did.
+/// What an update of several facts did. Its ``sideEffects`` are found, and written, among its figures.
+@dynamicMemberLookup
 public struct BatchEvaluation: Sendable, Hashable, Encodable {
   /// One of the edits.
   public struct Row: Sendable, Hashable, Encodable {
@@ -24,25 +25,18 @@ public struct BatchEvaluation: Sendable, Hashable, Encodable {
   public let holding: Double
   /// Generalization: share of held-back prompts whose arg-max is the new answer; nil when none was held back.
   public let heldBackSuccessRate: Double?
-  /// Portability: share of the inverse relations' prompts about new answers whose arg-max is the subject; nil without.
-  public let portability: Double?
-  /// Perplexity over the prompts of other facts of the edited relations.
-  public let intraPerplexityBefore, intraPerplexityAfter: Double
-  /// Perplexity over the prompts of facts of other relations; of those there may be none, and then it is 1.
-  public let interPerplexityBefore, interPerplexityAfter: Double
-  /// Share of those prompts whose arg-max stayed what it was.
-  public let intraKept, interKept: Double
-  /// Mean KL divergence, in nats, of what is said now from what was said before, on those prompts.
-  public let intraDivergence, interDivergence: Double
-  /// The share and the divergence on prompts about the edited subject in other relations; nil where none has a fact
-  /// about it.
-  public let sameSubjectKept, sameSubjectDivergence: Double?
+  /// What it did beyond the facts' prompts.
+  public let sideEffects: SideEffects
   /// Value slots that changed.
   public let slots: Int
   /// ‖Δ‖, the norm of all changes together.
   public let changeNorm: Double
   /// The edits.
   public let edits: [Row]
+
+  private enum CodingKeys: String, CodingKey {
+    case successRate, changeRate, holding, heldBackSuccessRate, slots, changeNorm, edits
+  }
 
   init(
     before: MaskedLanguageModel, after: MaskedLanguageModel, edits: [FactEdit], heldBack: [[String]],
@@ -67,19 +61,7 @@ public struct BatchEvaluation: Sendable, Hashable, Encodable {
     changeRate = 1 - share(old.flatMap { $0 })
     holding = share(new.map { $0.allSatisfy { $0 } })
     heldBackSuccessRate = held.allSatisfy(\.isEmpty) ? nil : share(held.flatMap { $0 })
-    portability =
-      questions.inverse.isEmpty
-      ? nil : try after.answerFigures(questions.inverse, order: order, threads: threads).accuracy
-    let intra = try Locality(before: before, after: after, questions.intra, order: order, threads: threads)
-    let inter = try Locality(before: before, after: after, questions.inter, order: order, threads: threads)
-    (intraPerplexityBefore, intraPerplexityAfter) = (intra.perplexityBefore, intra.perplexityAfter)
-    (interPerplexityBefore, interPerplexityAfter) = (inter.perplexityBefore, inter.perplexityAfter)
-    (intraKept, interKept) = (intra.kept, inter.kept)
-    (intraDivergence, interDivergence) = (intra.divergence, inter.divergence)
-    let subjects =
-      try questions.sameSubject.isEmpty
-      ? nil : Locality(before: before, after: after, questions.sameSubject, order: order, threads: threads)
-    (sameSubjectKept, sameSubjectDivergence) = (subjects?.kept, subjects?.divergence)
+    sideEffects = try SideEffects(before: before, after: after, questions, order: order, threads: threads)
     (slots, changeNorm) = (change.slots, change.norm)
     self.edits = edits.indices.map { index in
       Row(
@@ -89,23 +71,31 @@ public struct BatchEvaluation: Sendable, Hashable, Encodable {
     }
   }
 
-  /// The figures that a record keeps, on the source.
-  var recordedBefore: [String: Double] {
-    ["intraPerplexity": intraPerplexityBefore, "interPerplexity": interPerplexityBefore]
+  /// A figure of the side effects.
+  public subscript<Value>(dynamicMember figure: KeyPath<SideEffects, Value>) -> Value { sideEffects[keyPath: figure] }
+
+  /// All figures side by side.
+  public func encode(to encoder: any Encoder) throws {
+    try sideEffects.encode(to: encoder)
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(successRate, forKey: .successRate)
+    try container.encode(changeRate, forKey: .changeRate)
+    try container.encode(holding, forKey: .holding)
+    try container.encodeIfPresent(heldBackSuccessRate, forKey: .heldBackSuccessRate)
+    try container.encode(slots, forKey: .slots)
+    try container.encode(changeNorm, forKey: .changeNorm)
+    try container.encode(edits, forKey: .edits)
   }
 
-  /// The same on the result, with the rates that compare the two.
+  /// The figures that a record keeps, on the result; on the source there are those of the side effects only.
   var recordedAfter: [String: Double] {
-    var figures = [
-      "intraPerplexity": intraPerplexityAfter, "interPerplexity": interPerplexityAfter, "changeRate": changeRate,
-      "successRate": successRate, "holding": holding, "intraKept": intraKept, "interKept": interKept,
-      "intraDivergence": intraDivergence, "interDivergence": interDivergence, "slots": Double(slots),
-      "changeNorm": changeNorm,
-    ]
+    var figures = sideEffects.recordedAfter
+    figures["changeRate"] = changeRate
+    figures["successRate"] = successRate
+    figures["holding"] = holding
     figures["heldBackSuccessRate"] = heldBackSuccessRate
-    figures["portability"] = portability
-    figures["sameSubjectKept"] = sameSubjectKept
-    figures["sameSubjectDivergence"] = sameSubjectDivergence
+    figures["slots"] = Double(slots)
+    figures["changeNorm"] = changeNorm
     return figures
   }
 }

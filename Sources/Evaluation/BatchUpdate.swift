@@ -100,7 +100,7 @@ public struct BatchUpdate: Sendable {
       location: EditRecord.Location(outcome.located), neurons: neurons, factIndices: nil, prompts: [],
       editedPrompt: nil, edits: edits, heldBack: heldBack.isEmpty ? nil : heldBack.map(\.pattern),
       order: request.order == .leftToRight ? nil : request.order, seed: request.seed,
-      before: evaluation.recordedBefore, after: evaluation.recordedAfter)
+      before: evaluation.sideEffects.recordedBefore, after: evaluation.recordedAfter)
     return Plan(record: record, evaluation: evaluation, slots: outcome.slots)
   }
 

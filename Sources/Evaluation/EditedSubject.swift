@@ -2,29 +2,20 @@ import Editing
 import Relations
 
 /// A subject of which something is edited.
-struct EditedSubject {
+struct EditedSubject: Sendable {
   /// The subject.
   let name: String
-  /// The relations in which it is edited.
-  private(set) var relations: Set<String>
+  /// The relations that have facts about it and in which it stays as it is.
+  let otherRelations: [String]
 
   /// The subjects of some edits, in the order in which they come.
-  static func all(of edits: [FactEdit]) -> [EditedSubject] {
-    var result: [EditedSubject] = []
-    var positions: [String: Int] = [:]
-    for fact in edits.map(\.fact) {
-      if let position = positions[fact.subject] {
-        result[position].relations.insert(fact.relation)
-      } else {
-        positions[fact.subject] = result.count
-        result.append(EditedSubject(name: fact.subject, relations: [fact.relation]))
-      }
+  static func all(of edits: [FactEdit], in catalogue: RelationCatalogue) -> [EditedSubject] {
+    let index = SubjectIndex(catalogue)
+    let edited = Dictionary(grouping: edits.map(\.fact), by: \.subject)
+    var seen: Set<String> = []
+    return edits.map(\.fact.subject).filter { seen.insert($0).inserted }.map { name in
+      let relations = Set((edited[name] ?? []).map(\.relation))
+      return EditedSubject(name: name, otherRelations: index.relations(of: name).filter { !relations.contains($0) })
     }
-    return result
-  }
-
-  /// The relations that have facts about it and in which it stays as it is.
-  func otherRelations(_ index: SubjectIndex) -> [String] {
-    index.relations(of: name).filter { !relations.contains($0) }
   }
 }

@@ -17,6 +17,8 @@ public struct EvaluationQuestions: Sendable {
   public let heldBack: [String]
   /// Questions of the inverse relation that the update implies: about the new answer, expecting the subject.
   public let inverse: [Question]
+  /// The subjects that are edited.
+  let editedSubjects: [EditedSubject]
   /// The facts asked about.
   let facts: Set<Fact>
 
@@ -32,7 +34,7 @@ public struct EvaluationQuestions: Sendable {
   ) {
     (self.intra, self.inter, self.heldBack, self.inverse) = (intra, inter, heldBack, inverse)
     self.sameSubject = sameSubject
-    (interRelations, facts) = ([], [])
+    (interRelations, editedSubjects, facts) = ([], [], [])
   }
 
   /// For an update: 5 random other facts of the relation and 5 random facts of other relations.
@@ -77,8 +79,9 @@ public struct EvaluationQuestions: Sendable {
       pool += relation.facts.map { (relation, $0) }
     }
     let others = pool.sample(Self.sampleSize, using: &generator) { model.canAnswer($0.1) }
+    editedSubjects = EditedSubject.all(of: edits, in: catalogue)
     sameSubject = try Self.questions(
-      about: EditedSubject.all(of: edits), in: catalogue, model: model, heldBack: heldBack, using: &generator)
+      about: editedSubjects, in: catalogue, model: model, heldBack: heldBack, using: &generator)
     intra = asked.flatMap { Self.questions($0.0, $0.1) }
     inter = others.flatMap { Self.questions($0.0, $0.1) }
     facts = Set((asked + others).map(\.1))
@@ -108,7 +111,7 @@ public struct EvaluationQuestions: Sendable {
     self.inter = inter
     interRelations = ranges
     self.facts = asked
-    (heldBack, inverse, sameSubject) = ([], [], [])
+    (editedSubjects, heldBack, inverse, sameSubject) = ([], [], [], [])
   }
 
   /// One question of each other relation that has a fact about an edited subject; a relation of one template has none, so
@@ -117,10 +120,9 @@ public struct EvaluationQuestions: Sendable {
     about subjects: [EditedSubject], in catalogue: RelationCatalogue, model: MaskedLanguageModel, heldBack: [Template],
     using generator: inout SeededGenerator
   ) throws -> [Question] {
-    let index = SubjectIndex(catalogue)
     var result: [Question] = []
     for subject in subjects {
-      for name in subject.otherRelations(index) where result.count < mostOnSubjects {
+      for name in subject.otherRelations where result.count < mostOnSubjects {
         let relation = try catalogue.relation(named: name)
         let templates = relation.templates.filter { !heldBack.contains($0) }
         guard templates.count > 1, let template = templates.randomElement(using: &generator),

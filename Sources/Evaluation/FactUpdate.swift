@@ -140,27 +140,26 @@ extension Relation {
 extension UpdateEvaluation {
   /// The figures that a record keeps, on the source.
   var recordedBefore: [String: Double] {
-    [
-      "oldProbability": edited.oldProbabilityBefore, "newProbability": edited.newProbabilityBefore,
-      "newRank": Double(edited.newRankBefore), "intraPerplexity": intraPerplexityBefore,
-      "interPerplexity": interPerplexityBefore,
-    ]
+    var figures = sideEffects.recordedBefore
+    figures["oldProbability"] = edited.oldProbabilityBefore
+    figures["newProbability"] = edited.newProbabilityBefore
+    figures["newRank"] = Double(edited.newRankBefore)
+    return figures
   }
 
-  /// The same on the result, with the rates that compare the two.
+  /// The same on the result, with those that compare the two.
   var recordedAfter: [String: Double] {
-    var figures: [String: Double] = [
-      "oldProbability": edited.oldProbabilityAfter, "newProbability": edited.newProbabilityAfter,
-      "newRank": Double(edited.newRankAfter), "intraPerplexity": intraPerplexityAfter,
-      "interPerplexity": interPerplexityAfter, "changeRate": changeRate, "successRate": successRate,
-      "paraphraseChangeRate": paraphraseChangeRate, "paraphraseSuccessRate": paraphraseSuccessRate,
-      "intraKept": intraKept, "interKept": interKept, "intraDivergence": intraDivergence,
-      "interDivergence": interDivergence, "slots": Double(slots), "changeNorm": changeNorm,
-    ]
+    var figures = sideEffects.recordedAfter
+    figures["oldProbability"] = edited.oldProbabilityAfter
+    figures["newProbability"] = edited.newProbabilityAfter
+    figures["newRank"] = Double(edited.newRankAfter)
+    figures["changeRate"] = changeRate
+    figures["successRate"] = successRate
+    figures["paraphraseChangeRate"] = paraphraseChangeRate
+    figures["paraphraseSuccessRate"] = paraphraseSuccessRate
     figures["heldBackSuccessRate"] = heldBackSuccessRate
-    figures["portability"] = portability
-    figures["sameSubjectKept"] = sameSubjectKept
-    figures["sameSubjectDivergence"] = sameSubjectDivergence
+    figures["slots"] = Double(slots)
+    figures["changeNorm"] = changeNorm
     return figures
   }
 }

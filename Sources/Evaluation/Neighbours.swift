@@ -26,14 +26,14 @@ struct Neighbours {
 
   /// Up to `count` prompts about an edited subject, of its other relations in turn, each time with another template.
   func draw(
-    about subject: EditedSubject, _ count: Int, index: SubjectIndex, in model: MaskedLanguageModel,
+    about subject: EditedSubject, _ count: Int, in model: MaskedLanguageModel,
     using generator: inout SeededGenerator
   ) throws -> [EncodedPrompt] {
     func prompts(_ name: String) throws -> [String] {
       try catalogue.relation(named: name).templates.filter { !heldBack.contains($0) }
         .map { $0.prompt(subject: subject.name) }.filter { !judged.contains($0) }.shuffled(using: &generator)
     }
-    let all = try subject.otherRelations(index).map(prompts)
+    let all = try subject.otherRelations.map(prompts)
     let turns = 0..<(all.map(\.count).max() ?? 0)
     let inTurn = turns.flatMap { turn in all.filter { turn < $0.count }.map { $0[turn] } }
     return inTurn.prefix(count).compactMap { (try? model.encode($0))?.naming(model.subject(subject.name)) }

@@ -23,7 +23,8 @@ public struct PromptOutcome: Sendable, Hashable, Encodable {
   }
 }
 
-/// What an update of one fact did (Dai et al 2022, table 6).
+/// What an update of one fact did (Dai et al 2022, table 6). Its ``sideEffects`` are found, and written, among its figures.
+@dynamicMemberLookup
 public struct UpdateEvaluation: Sendable, Hashable, Encodable {
   /// 1 when the edited prompt's arg-max is no longer the old answer, else 0.
   public let changeRate: Double
@@ -33,24 +34,10 @@ public struct UpdateEvaluation: Sendable, Hashable, Encodable {
   public let paraphraseChangeRate: Double
   /// Share of the edit's prompts whose arg-max is the new answer.
   public let paraphraseSuccessRate: Double
-  /// Perplexity over the prompts of other facts of the relation.
-  public let intraPerplexityBefore, intraPerplexityAfter: Double
-  /// Perplexity over the prompts of facts of other relations.
-  public let interPerplexityBefore, interPerplexityAfter: Double
-  /// Share of the prompts of other facts of the relation whose arg-max stayed what it was.
-  public let intraKept: Double
-  /// Share of the prompts of facts of other relations whose arg-max stayed what it was.
-  public let interKept: Double
-  /// Mean KL divergence, in nats, of what is said now from what was said before, on those prompts.
-  public let intraDivergence, interDivergence: Double
+  /// What it did beyond the fact's prompts.
+  public let sideEffects: SideEffects
   /// Generalization: share of the held-back prompts whose arg-max is the new answer; nil when none was held back.
   public let heldBackSuccessRate: Double?
-  /// Portability: share of the inverse relation's prompts about the new answer whose arg-max is the subject; nil
-  /// without an inverse relation.
-  public let portability: Double?
-  /// The share and the divergence on prompts about the edited subject in other relations; nil where none has a fact
-  /// about it.
-  public let sameSubjectKept, sameSubjectDivergence: Double?
   /// Value slots that changed.
   public let slots: Int
   /// ‖Δ‖, the norm of all changes together.
@@ -62,10 +49,10 @@ public struct UpdateEvaluation: Sendable, Hashable, Encodable {
   /// The held-back prompts, which the edit has not seen.
   public let heldBack: [PromptOutcome]
 
-  /// After less before.
-  public var intraPerplexityChange: Double { intraPerplexityAfter - intraPerplexityBefore }
-  /// After less before.
-  public var interPerplexityChange: Double { interPerplexityAfter - interPerplexityBefore }
+  private enum CodingKeys: String, CodingKey {
+    case changeRate, successRate, paraphraseChangeRate, paraphraseSuccessRate, heldBackSuccessRate, slots, changeNorm
+    case edited, paraphrases, heldBack
+  }
 
   /// Compares two models on the prompts of a fact whose answer went from `old` to `new`.
   ///
@@ -111,19 +98,26 @@ public struct UpdateEvaluation: Sendable, Hashable, Encodable {
     paraphraseChangeRate = share(paraphrases) { !$0.oldWins }
     paraphraseSuccessRate = share(paraphrases) { $0.newWins }
     heldBackSuccessRate = heldBack.isEmpty ? nil : share(heldBack) { $0.newWins }
-    let intra = try Locality(before: before, after: after, questions.intra, order: order, threads: threads)
-    let inter = try Locality(before: before, after: after, questions.inter, order: order, threads: threads)
-    (intraPerplexityBefore, intraPerplexityAfter) = (intra.perplexityBefore, intra.perplexityAfter)
-    (interPerplexityBefore, interPerplexityAfter) = (inter.perplexityBefore, inter.perplexityAfter)
-    (intraKept, interKept) = (intra.kept, inter.kept)
-    (intraDivergence, interDivergence) = (intra.divergence, inter.divergence)
-    let subjects =
-      try questions.sameSubject.isEmpty
-      ? nil : Locality(before: before, after: after, questions.sameSubject, order: order, threads: threads)
-    (sameSubjectKept, sameSubjectDivergence) = (subjects?.kept, subjects?.divergence)
-    portability =
-      questions.inverse.isEmpty
-      ? nil : try after.answerFigures(questions.inverse, order: order, threads: threads).accuracy
+    sideEffects = try SideEffects(before: before, after: after, questions, order: order, threads: threads)
     (slots, changeNorm) = (change.slots, change.norm)
+  }
+
+  /// A figure of the side effects.
+  public subscript<Value>(dynamicMember figure: KeyPath<SideEffects, Value>) -> Value { sideEffects[keyPath: figure] }
+
+  /// All figures side by side.
+  public func encode(to encoder: any Encoder) throws {
+    try sideEffects.encode(to: encoder)
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(changeRate, forKey: .changeRate)
+    try container.encode(successRate, forKey: .successRate)
+    try container.encode(paraphraseChangeRate, forKey: .paraphraseChangeRate)
+    try container.encode(paraphraseSuccessRate, forKey: .paraphraseSuccessRate)
+    try container.encodeIfPresent(heldBackSuccessRate, forKey: .heldBackSuccessRate)
+    try container.encode(slots, forKey: .slots)
+    try container.encode(changeNorm, forKey: .changeNorm)
+    try container.encode(edited, forKey: .edited)
+    try container.encode(paraphrases, forKey: .paraphrases)
+    try container.encode(heldBack, forKey: .heldBack)
   }
 }

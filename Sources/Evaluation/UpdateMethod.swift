@@ -80,11 +80,10 @@ public enum UpdateMethod: Sendable, Hashable {
     let neighbours = Neighbours(
       catalogue: catalogue, excluded: questions.facts, subjects: Set(edits.map(\.fact.subject)),
       heldBack: Set(heldBack), judged: Set(questions.sameSubject.map(\.prompt)))
-    let index = SubjectIndex(catalogue)
     return OptimizedUpdate(
       targets: targets,
-      sameSubject: try EditedSubject.all(of: edits).flatMap {
-        try neighbours.draw(about: $0, parameters.sameSubject, index: index, in: model, using: &generator)
+      sameSubject: try questions.editedSubjects.flatMap {
+        try neighbours.draw(about: $0, parameters.sameSubject, in: model, using: &generator)
       },
       neighbours: try neighbours.draw(
         of: names, same: parameters.sameRelation, others: parameters.otherRelations, in: model, using: &generator),

@@ -30,31 +30,15 @@ enum Report {
     if e.heldBackSuccessRate != nil {
       add("succeeded, held back (°)") { $0.heldBackSuccessRate.map(Console.percent) ?? "" }
     }
-    if e.portability != nil { add("inverse relation follows") { $0.portability.map(Console.percent) ?? "" } }
-    add("perplexity, same relation") {
-      "\(Console.number($0.intraPerplexityBefore)) → \(Console.number($0.intraPerplexityAfter))"
-    }
-    add("perplexity, other relations") {
-      "\(Console.number($0.interPerplexityBefore)) → \(Console.number($0.interPerplexityAfter))"
-    }
-    if e.sameSubjectKept != nil {
-      add("first answer kept, same subject") { $0.sameSubjectKept.map(Console.percent) ?? "" }
-    }
-    add("first answer kept, same relation") { Console.percent($0.intraKept) }
-    add("first answer kept, other relations") { Console.percent($0.interKept) }
-    if e.sameSubjectDivergence != nil {
-      add("divergence (nats), same subject") { $0.sameSubjectDivergence.map(Console.number) ?? "" }
-    }
-    add("divergence (nats), same relation") { Console.number($0.intraDivergence) }
-    add("divergence (nats), other relations") { Console.number($0.interDivergence) }
+    for row in rows(e.sideEffects, control: control?.sideEffects, of: "relation") { figures.add(row) }
     add("value slots changed, ‖Δ‖") { "\($0.slots), \(Console.number($0.changeNorm))" }
     return prompts.text + "\n\n" + figures.text + "\n\n" + verdict(e)
   }
 
   static func batch(_ e: BatchEvaluation, control: BatchEvaluation? = nil) -> String {
-    var rows = Table(["relation", "subject", "was", "shall be", "succeeded", "held back"], right: [4, 5])
+    var edits = Table(["relation", "subject", "was", "shall be", "succeeded", "held back"], right: [4, 5])
     for row in e.edits.prefix(longestList) {
-      rows.add(
+      edits.add(
         row.relation, row.subject, row.oldAnswer, row.newAnswer, Console.percent(row.successRate),
         row.heldBackSuccessRate.map(Console.percent) ?? "–")
     }
@@ -63,27 +47,31 @@ enum Report {
     func add(_ name: String, _ value: (BatchEvaluation) -> String) {
       figures.add(name, value(e), control.map(value) ?? "")
     }
-    func pair(_ before: Double, _ after: Double) -> String { "\(Console.number(before)) → \(Console.number(after))" }
     add("edits that hold on every prompt") { Console.percent($0.holding) }
     add("succeeded, all prompts") { Console.percent($0.successRate) }
     if e.heldBackSuccessRate != nil {
       add("succeeded, held back") { $0.heldBackSuccessRate.map(Console.percent) ?? "" }
     }
-    if e.portability != nil { add("inverse relation follows") { $0.portability.map(Console.percent) ?? "" } }
-    add("perplexity, same relations") { pair($0.intraPerplexityBefore, $0.intraPerplexityAfter) }
-    add("perplexity, other relations") { pair($0.interPerplexityBefore, $0.interPerplexityAfter) }
-    if e.sameSubjectKept != nil {
-      add("first answer kept, same subject") { $0.sameSubjectKept.map(Console.percent) ?? "" }
-    }
-    add("first answer kept, same relations") { Console.percent($0.intraKept) }
-    add("first answer kept, other relations") { Console.percent($0.interKept) }
-    if e.sameSubjectDivergence != nil {
-      add("divergence (nats), same subject") { $0.sameSubjectDivergence.map(Console.number) ?? "" }
-    }
-    add("divergence (nats), same relations") { Console.number($0.intraDivergence) }
-    add("divergence (nats), other relations") { Console.number($0.interDivergence) }
+    for row in rows(e.sideEffects, control: control?.sideEffects, of: "relations") { figures.add(row) }
     add("value slots changed, ‖Δ‖") { "\($0.slots), \(Console.number($0.changeNorm))" }
-    return rows.text + rest + "\n\n" + figures.text
+    return edits.text + rest + "\n\n" + figures.text
+  }
+
+  /// A row for each side effect that was found, with the control's beside it.
+  private static func rows(_ effects: SideEffects, control: SideEffects?, of relation: String) -> [[String]] {
+    func pair(_ before: Double, _ after: Double) -> String { "\(Console.number(before)) → \(Console.number(after))" }
+    let all: [(name: String, value: (SideEffects) -> String?)] = [
+      ("inverse relation follows", { $0.portability.map(Console.percent) }),
+      ("perplexity, same \(relation)", { pair($0.intraPerplexityBefore, $0.intraPerplexityAfter) }),
+      ("perplexity, other relations", { pair($0.interPerplexityBefore, $0.interPerplexityAfter) }),
+      ("first answer kept, same subject", { $0.sameSubjectKept.map(Console.percent) }),
+      ("first answer kept, same \(relation)", { Console.percent($0.intraKept) }),
+      ("first answer kept, other relations", { Console.percent($0.interKept) }),
+      ("divergence (nats), same subject", { $0.sameSubjectDivergence.map(Console.number) }),
+      ("divergence (nats), same \(relation)", { Console.number($0.intraDivergence) }),
+      ("divergence (nats), other relations", { Console.number($0.interDivergence) }),
+    ]
+    return all.compactMap { name, value in value(effects).map { [name, $0, control.flatMap(value) ?? ""] } }
   }
 
   /// Rows of a list that people would read.
