@@ -2,7 +2,9 @@ import BERT
 import Editing
 import Kernels
 
-/// What an update of several facts did. Its ``sideEffects`` are found, and written, among its figures.
+/// What an update of several facts did.
+///
+/// Its ``sideEffects`` are found, and written, among its figures.
 @dynamicMemberLookup
 public struct BatchEvaluation: Sendable, Hashable, Encodable {
   /// One of the edits.

@@ -23,7 +23,9 @@ public struct PromptOutcome: Sendable, Hashable, Encodable {
   }
 }
 
-/// What an update of one fact did (Dai et al 2022, table 6). Its ``sideEffects`` are found, and written, among its figures.
+/// What an update of one fact did (Dai et al 2022, table 6).
+///
+/// Its ``sideEffects`` are found, and written, among its figures.
 @dynamicMemberLookup
 public struct UpdateEvaluation: Sendable, Hashable, Encodable {
   /// 1 when the edited prompt's arg-max is no longer the old answer, else 0.
