@@ -50,12 +50,16 @@ extension BERT {
   public func attributions(
     _ targets: [AttributionTarget], rule: AttributionRule, threads: ThreadCount = .allCores, memory: Int = 1 << 30
   ) -> [AttributionScores] {
-    // Traced prompts may take half of the memory; what is left of it goes to their points.
+    // Traced prompts may take half of the memory; what is left of it goes to their points. Beside its trace the adaptive rule
+    // keeps about eight values a neuron.
+    func bytes(_ target: AttributionTarget) -> Int {
+      traceBytes(target) + (rule == .adaptive ? 8 * 4 * layerCount * configuration.intermediateSize : 0)
+    }
     var (start, end, traced) = (0, 0, 0)
     var result: [AttributionScores] = []
     while start < targets.count {
-      while end < targets.count, end == start || traced + traceBytes(targets[end]) <= memory / 2 {
-        traced += traceBytes(targets[end])
+      while end < targets.count, end == start || traced + bytes(targets[end]) <= memory / 2 {
+        traced += bytes(targets[end])
         end += 1
       }
       result += attributed(Array(targets[start..<end]), rule, threads, memory: max(memory - traced, memory / 2))

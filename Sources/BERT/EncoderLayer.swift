@@ -30,6 +30,17 @@ struct EncoderLayer {
       outputUnit = Matrix(unfilled: rows, columns: hidden)
       outputDeviation = Matrix(unfilled: rows, columns: 1)
     }
+
+    private init(_ tape: Tape, rows: [Int]) {
+      attentionUnit = ForwardPass.gather(tape.attentionUnit.all, rows)
+      attentionDeviation = ForwardPass.gather(tape.attentionDeviation.all, rows)
+      inputs = ForwardPass.gather(tape.inputs.all, rows)
+      outputUnit = ForwardPass.gather(tape.outputUnit.all, rows)
+      outputDeviation = ForwardPass.gather(tape.outputDeviation.all, rows)
+    }
+
+    /// A copy of some rows, in order.
+    func rows(_ rows: [Int]) -> Tape { Tape(self, rows: rows) }
   }
 
   func makeTape(rows: Int) -> Tape {
@@ -271,5 +282,37 @@ extension EncoderLayer {
       queryGradient: isLast ? nil : queries.all, keyGradient: keys.all, valueGradient: values.all,
       addingTo: below.all)
     return below
+  }
+
+  /// The way back from a layer's output at the masks to its input there, when nothing comes back through other rows.
+  ///
+  /// - Parameters:
+  ///   - gradient: With respect to the output at the masks, `[prompts, hidden]`; afterwards to the input there.
+  ///   - tape: Of a pass of whole prompts that kept what the way back needs.
+  ///   - observe: As in ``backward(_:_:feedForward:)``, of the masks.
+  func backwardAtMasks(
+    _ gradient: Slice, _ tape: LayerTape, _ packing: Packing, isLast: Bool,
+    feedForward observe: (_ output: Slice, _ activations: Slice) -> Void
+  ) {
+    let (queries, keys, values) = backward(
+      gradient, isLast ? tape : atMasks(tape, packing), feedForward: observe)
+    projectBackward(
+      queryGradient: queries.all, keyGradient: ForwardPass.gather(keys.all, packing.masks).all,
+      valueGradient: ForwardPass.gather(values.all, packing.masks).all, addingTo: gradient)
+  }
+
+  /// What a pass of whole prompts kept, as if only the masks had asked.
+  private func atMasks(_ tape: LayerTape, _ packing: Packing) -> LayerTape {
+    let spans = packing.maskSpans
+    let probabilities = Matrix(unfilled: 1, columns: headCount * AttentionSpan.probabilityCount(spans))
+    for (prompt, (own, whole)) in zip(spans, tape.spans).enumerated() {
+      for head in 0..<headCount {
+        block(of: probabilities, own, head).copy(
+          from: block(of: tape.probabilities, whole, head).row(packing.masks[prompt] - packing.starts[prompt]))
+      }
+    }
+    return LayerTape(
+      queries: ForwardPass.gather(tape.queries.all, packing.masks), keys: tape.keys, values: tape.values, spans: spans,
+      probabilities: probabilities, tape: tape.tape.map { $0.rows(packing.masks) })
   }
 }

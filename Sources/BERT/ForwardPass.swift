@@ -114,17 +114,25 @@ final class ForwardPass: @unchecked Sendable {
   /// P(answer) of each prompt and, per layer, its gradient with respect to the activations at `[MASK]`,
   /// `[prompts, intermediate]`: the point α = 1 of every layer's path at once, for one way back.
   ///
+  /// `maskGradients` are those of ``MaskPathPass``, of which only the row of `[MASK]` comes back.
+  ///
   /// Call it once, after a pass traced with ``Trace/pathAndEndpoint``; it lets go of what only it needs.
-  func takeEndpoint(_ model: BERT, _ answers: [Int]) -> (probabilities: [Float], gradients: [Matrix]) {
+  func takeEndpoint(
+    _ model: BERT, _ answers: [Int]
+  ) -> (probabilities: [Float], gradients: [Matrix], maskGradients: [Matrix]) {
     defer { tapes = [] }
     let (probabilities, top) = model.head.probabilityGradient(states, answers)
     var gradient = top
+    let maskGradient = Self.gather(top.all, Array(0..<packing.count))
     var gradients: [Matrix] = []
+    var maskGradients: [Matrix] = []
     for index in stride(from: model.layerCount - 1, through: 0, by: -1) {
       let isLast = index == model.layerCount - 1
       let layer = model.layer(index)
-      func keep(_ activations: Slice) {
-        gradients.append(Self.gather(activations, isLast ? Array(0..<packing.count) : packing.masks))
+      let asked = isLast ? Array(0..<packing.count) : packing.masks
+      func keep(_ activations: Slice) { gradients.append(Self.gather(activations, asked)) }
+      layer.backwardAtMasks(maskGradient.all, tapes[index], packing, isLast: isLast) {
+        maskGradients.append(Self.gather($1, Array(0..<packing.count)))
       }
       if index == 0 {
         _ = layer.backward(gradient.all, tapes[index]) { keep($1) }
@@ -132,7 +140,7 @@ final class ForwardPass: @unchecked Sendable {
         gradient = layer.backwardToInput(gradient.all, tapes[index], packing, isLast: isLast) { keep($1) }
       }
     }
-    return (probabilities, gradients.reversed())
+    return (probabilities, gradients.reversed(), maskGradients.reversed())
   }
 
   /// Copies the given rows, in order.

@@ -60,9 +60,18 @@ public struct TracedPrompts: Sendable {
   public let activations: [[Float]]
   /// The point α = 1 of every layer's path, per target and layer; empty unless asked for.
   public let endpoints: [[PathSum]]
+  /// The same when only `[MASK]` follows, as in ``BERT/BERT/maskPathPoints(_:_:threads:memory:)``.
+  public let maskEndpoints: [[PathSum]]
   /// Which targets went through which pass.
   let groups: [Range<Int>]
   let passes: [ForwardPass]
+
+  /// The points of one group as its pass counts prompts.
+  fileprivate func pathPoints(_ points: [WeightedPoint], of group: Int) -> [PathPoint] {
+    points.map {
+      PathPoint(prompt: $0.target - groups[group].lowerBound, layer: $0.layer, alpha: Float($0.alpha))
+    }
+  }
 }
 
 extension BERT {
@@ -84,15 +93,17 @@ extension BERT {
     let results = concurrently(groups.count, threads: threads) { group in
       let own = targets[groups[group]]
       let pass = ForwardPass(self, own.map(\.prompt), tracing: endpoints ? .pathAndEndpoint : .path)
-      guard endpoints else { return (pass, [[PathSum]]()) }
-      let (probabilities, gradients) = pass.takeEndpoint(self, own.map(\.answer))
-      let sums = own.indices.map { target in
-        let row = target - own.startIndex
-        return gradients.map {
-          PathSum(probability: Double(probabilities[row]), gradient: $0.rows(row, count: 1).values)
+      guard endpoints else { return (pass, [[PathSum]](), [[PathSum]]()) }
+      let ends = pass.takeEndpoint(self, own.map(\.answer))
+      func sums(_ gradients: [Matrix]) -> [[PathSum]] {
+        own.indices.map { target in
+          let row = target - own.startIndex
+          return gradients.map {
+            PathSum(probability: Double(ends.probabilities[row]), gradient: $0.rows(row, count: 1).values)
+          }
         }
       }
-      return (pass, sums)
+      return (pass, sums(ends.gradients), sums(ends.maskGradients))
     }
     return TracedPrompts(
       targets: targets,
@@ -100,7 +111,8 @@ extension BERT {
         group.indices.map { target in
           result.0.activations.flatMap { $0.rows(target - group.lowerBound, count: 1).values }
         }
-      }, endpoints: endpoints ? results.flatMap(\.1) : [], groups: groups, passes: results.map(\.0))
+      }, endpoints: results.flatMap(\.1), maskEndpoints: results.flatMap(\.2), groups: groups,
+      passes: results.map(\.0))
   }
 
   /// Sums P(answer) and ∂P(answer)/∂w over points of the targets' paths (Dai et al 2022, equation 3).
@@ -115,13 +127,11 @@ extension BERT {
     _ traced: TracedPrompts, _ points: [WeightedPoint], threads: ThreadCount = .allCores, memory: Int = 1 << 30
   ) -> [[PathSum]] {
     let width = configuration.intermediateSize
-    let plan = split(traced, points, threads: threads, memory: memory)
+    let plan = split(traced, points, onlyMask: false, threads: threads, memory: memory)
     let partial = concurrently(plan.count, threads: threads) { index in
       let (group, points) = plan[index]
-      let start = traced.groups[group].lowerBound
       let pass = PathPass(
-        self, trace: traced.passes[group],
-        points: points.map { PathPoint(prompt: $0.target - start, layer: $0.layer, alpha: Float($0.alpha)) },
+        self, trace: traced.passes[group], points: traced.pathPoints(points, of: group),
         answers: traced.targets[traced.groups[group]].map(\.answer))
       var sums: [(target: Int, layer: Int, sum: PathSum)] = []
       for (row, point) in points.enumerated() {
@@ -141,15 +151,44 @@ extension BERT {
     return totals
   }
 
+  /// P(answer) and ∂P(answer)/∂w at points of the targets' paths when only the row of `[MASK]` follows the scaled layer.
+  ///
+  /// Every other row stays what the model as it is makes of it, which costs one row a point in place of a whole prompt. In
+  /// the last two layers that changes nothing; below, what is missing is what comes back through the other rows, and hardly
+  /// depends on α.
+  /// - Parameters:
+  ///   - traced: The prompts, traced.
+  ///   - points: The points, in any order; their weights play no part.
+  ///   - threads: Threads to use; with the same number, results are the same bit for bit.
+  ///   - memory: Bytes that all passes in flight may take beside the weights.
+  /// - Returns: One sum, of that point alone, per point.
+  public func maskPathPoints(
+    _ traced: TracedPrompts, _ points: [WeightedPoint], threads: ThreadCount = .allCores, memory: Int = 1 << 30
+  ) -> [PathSum] {
+    let plan = split(traced, points, onlyMask: true, threads: threads, memory: memory)
+    let found = concurrently(plan.count, threads: threads) { index in
+      let (group, points) = plan[index]
+      let pass = MaskPathPass(
+        self, trace: traced.passes[group], points: traced.pathPoints(points, of: group),
+        answers: traced.targets[traced.groups[group]].map(\.answer))
+      return points.indices.map {
+        PathSum(probability: Double(pass.probabilities[$0]), gradient: pass.gradients.rows($0, count: 1).values)
+      }
+    }
+    let sums = Dictionary(
+      zip(plan.flatMap(\.points), found.joined()), uniquingKeysWith: { first, _ in first })
+    return points.compactMap { sums[$0] }
+  }
+
   /// Cuts points into passes of one group each, sorted by layer.
   ///
   /// A pass has up to ``packedRows`` rows in its widest layer, fewer where that leaves no work for a thread, and as many
   /// points as `memory` holds, but at least one.
   private func split(
-    _ traced: TracedPrompts, _ points: [WeightedPoint], threads: ThreadCount, memory: Int
+    _ traced: TracedPrompts, _ points: [WeightedPoint], onlyMask: Bool, threads: ThreadCount, memory: Int
   ) -> [(group: Int, points: [WeightedPoint])] {
     func rows(_ point: WeightedPoint) -> Int {
-      point.layer < layerCount - 1 ? traced.targets[point.target].prompt.ids.count : 1
+      point.layer < layerCount - 1 && !onlyMask ? traced.targets[point.target].prompt.ids.count : 1
     }
     let total = points.reduce(0) { $0 + rows($1) }
     let limit = balancedRows(total, threads)
@@ -163,7 +202,8 @@ extension BERT {
       var current: [WeightedPoint] = []
       var (used, taken) = (0, 0)
       for point in own {
-        let cost = pathBytes(length: traced.targets[point.target].prompt.ids.count, layer: point.layer)
+        let cost = pathBytes(
+          length: traced.targets[point.target].prompt.ids.count, layer: point.layer, onlyMask: onlyMask)
         if !current.isEmpty, used + rows(point) / 2 > limit || taken + cost > bytes {
           passes.append((group, current))
           (current, used, taken) = ([], 0, 0)
@@ -189,11 +229,16 @@ extension BERT {
 
   /// Bytes that one point takes in a pass: what each layer above keeps per row, what one layer works with on its way
   /// back, and the logits.
-  private func pathBytes(length: Int, layer: Int) -> Int {
+  ///
+  /// Keys and values are kept of every row.
+  private func pathBytes(length: Int, layer: Int, onlyMask: Bool) -> Int {
     let above = max(0, layerCount - 1 - layer)
-    let kept = 5 * hidden + configuration.intermediateSize + configuration.headCount * length
-    let working = above > 0 ? 7 * hidden + 2 * configuration.intermediateSize : 0
+    let rows = onlyMask ? 1 : length
+    let kept =
+      rows * (3 * hidden + configuration.intermediateSize) + length * 2 * hidden + rows * configuration.headCount
+      * length
+    let working = above > 0 ? rows * (5 * hidden + 2 * configuration.intermediateSize) + length * 2 * hidden : 0
     let ends = 2 * configuration.vocabularySize + 2 * configuration.intermediateSize
-    return 4 * (length * (above * kept + working) + ends)
+    return 4 * (above * kept + working + ends)
   }
 }

@@ -32,8 +32,8 @@ struct PathPass {
     precondition(zip(points, points.dropFirst()).allSatisfy { $0.layer <= $1.layer })
     let hidden = model.hidden
     let last = model.layerCount - 1
-    let entries = Self.entries(model, trace, points)
-    let packing = Self.packing(trace, points)
+    let entries = PathEntries(model, trace, points)
+    let packing = PathEntries.packing(trace, points)
     func count(below layer: Int) -> Int { points.firstIndex { $0.layer >= layer } ?? points.count }
     func rows(_ count: Int) -> Int { count < points.count ? packing.starts[count] : packing.rows }
 
@@ -75,39 +75,7 @@ struct PathPass {
         active: active, rows: rows, entryGradient: entryGradient.all)
       above = below.all
     }
-    gradients = Self.activationGradients(model, points, entries, entryGradient)
-  }
-
-  /// The row of `[MASK]` that enters above each point's layer, with what its normalisation keeps.
-  private struct Entries {
-    let rows: Matrix
-    let unit: Matrix
-    let deviation: Matrix
-  }
-
-  private static func entries(_ model: BERT, _ trace: ForwardPass, _ points: [PathPoint]) -> Entries {
-    let hidden = model.hidden
-    let entries = Entries(
-      rows: Matrix(rows: points.count, columns: hidden), unit: Matrix(unfilled: points.count, columns: hidden),
-      deviation: Matrix(unfilled: points.count, columns: 1))
-    for (index, point) in points.enumerated() {
-      let row = entries.rows.rows(index, count: 1)
-      add(trace.products[point.layer].rows(point.prompt, count: 1), times: point.alpha, to: row)
-      model.layer(point.layer).finishFeedForward(
-        row, residual: trace.feedForwardInputs[point.layer].rows(point.prompt, count: 1),
-        normalized: entries.unit.rows(index, count: 1), deviation: entries.deviation.rows(index, count: 1))
-    }
-    return entries
-  }
-
-  private static func packing(_ trace: ForwardPass, _ points: [PathPoint]) -> Packing {
-    var packing = Packing()
-    for point in points {
-      packing.append(
-        length: trace.packing.lengths[point.prompt],
-        mask: trace.packing.masks[point.prompt] - trace.packing.starts[point.prompt])
-    }
-    return packing
+    gradients = entries.activationGradients(model, points, entryGradient)
   }
 
   /// One layer upwards: points below `continuing` come from the layer below, the others enter here.
@@ -204,25 +172,5 @@ struct PathPass {
       keyGradient: ForwardPass.gather(keyGradient.all, masks).all,
       valueGradient: ForwardPass.gather(valueGradient.all, masks).all, addingTo: entered)
     return below
-  }
-
-  /// From the rows above each point's layer through normalisation and W2 to the activations.
-  private static func activationGradients(
-    _ model: BERT, _ points: [PathPoint], _ entries: Entries, _ gradient: Matrix
-  ) -> Matrix {
-    let result = Matrix(unfilled: points.count, columns: model.configuration.intermediateSize)
-    var start = 0
-    while start < points.count {
-      let index = points[start].layer
-      let count = points[start...].prefix { $0.layer == index }.count
-      let weights = model.weights.layers[index]
-      let rows = gradient.rows(start, count: count)
-      layerNormalizeBackward(
-        rows, scale: weights.outputNorm.scale, normalized: entries.unit.rows(start, count: count),
-        deviation: entries.deviation.rows(start, count: count))
-      weights.output.applyBackward(rows, into: result.rows(start, count: count))
-      start += count
-    }
-    return result
   }
 }

@@ -10,7 +10,7 @@ struct BenchCommand: ParsableCommand {
     commandName: "bench", abstract: "Measure how fast a checkpoint's passes run here, against matrix products alone.",
     discussion: "Machines are noisy; compare figures of one run with each other, not those of two runs.")
 
-  @Argument(help: "Sentences with one [MASK] each. Default: the first prompt of each relation.")
+  @Argument(help: "Sentences with one [MASK] each. Default: prompts of the relations' first facts.")
   var text: [String] = []
 
   @Option(help: "Rules to time, with points where they take any: riemann:20, gauss-legendre:4, adaptive.")
@@ -19,7 +19,8 @@ struct BenchCommand: ParsableCommand {
   @Option(help: "Runs of each, of which the median counts.")
   var repeats = 5
 
-  @Option(help: "How many relations to take a prompt from, without sentences.")
+  @Option(
+    help: "How many prompts to take, without sentences: of each relation's first fact, one wording after another.")
   var limit = 8
 
   @Option(help: "Megabytes that locating may take beside the weights.")
@@ -53,10 +54,14 @@ struct BenchCommand: ParsableCommand {
     var prompts = text
     if prompts.isEmpty {
       let catalogue = try model.openRelations()
-      prompts = try catalogue.names.prefix(limit).compactMap { name in
+      let wordings = try catalogue.names.compactMap { name in
         let relation = try catalogue.relation(named: name)
-        return relation.facts.first.map { relation.prompts(for: $0)[0] }
+        return relation.facts.first.map { relation.prompts(for: $0) }
       }
+      let rounds = (0..<(wordings.map(\.count).max() ?? 0)).lazy.flatMap { round in
+        wordings.lazy.filter { round < $0.count }.map { $0[round] }
+      }
+      prompts = Array(rounds.prefix(limit))
     }
     // Speed does not depend on the answer; the model's own first answer will do.
     let encoded = try prompts.map { try opened.encode($0) }

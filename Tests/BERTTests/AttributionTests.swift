@@ -67,30 +67,93 @@ struct AttributionTests {
     }
   }
 
+  private func targets() throws -> [AttributionTarget] {
+    let model = try Fixture.open()
+    return try Golden.all().map { AttributionTarget(prompt: try model.encode($0.text), answer: $0.answerId) }
+  }
+
+  /// The point `alpha` of every layer's path of every target.
+  private func points(_ targets: [AttributionTarget], _ alpha: Double) -> [WeightedPoint] {
+    targets.indices.flatMap { target in
+      (0..<4).map { WeightedPoint(target: target, layer: $0, alpha: alpha, weight: 1) }
+    }
+  }
+
+  private func expectEqual(_ a: PathSum, _ b: PathSum) {
+    #expect(abs(a.probability - b.probability) < 1e-6)
+    let largest = b.gradient.map(abs).max() ?? 0
+    // Two orders of the same float32 sums.
+    for (a, b) in zip(a.gradient, b.gradient) { #expect(abs(a - b) <= 5e-5 * largest) }
+  }
+
   @Test("the way back from α = 1 gives every layer what a point at 1 of its path gives")
   func endpoints() throws {
-    let model = try Fixture.open()
-    let targets = try Golden.all().map { AttributionTarget(prompt: try model.encode($0.text), answer: $0.answerId) }
-    let traced = model.bert.trace(targets, endpoints: true)
-    let points = targets.indices.flatMap { target in
-      (0..<2).map { WeightedPoint(target: target, layer: $0, alpha: 1, weight: 1) }
+    let (bert, targets) = (try Fixture.fourLayers(), try targets())
+    let traced = bert.trace(targets, endpoints: true)
+    for (ends, sums) in zip(traced.endpoints, bert.pathSums(traced, points(targets, 1))) {
+      for (end, sum) in zip(ends, sums) { expectEqual(end, sum) }
     }
-    for (ends, sums) in zip(traced.endpoints, model.bert.pathSums(traced, points)) {
-      for (end, sum) in zip(ends, sums) {
-        #expect(abs(end.probability - sum.probability) < 1e-6)
-        let largest = sum.gradient.map(abs).max() ?? 0
-        // Two orders of the same float32 sums.
-        for (a, b) in zip(end.gradient, sum.gradient) { #expect(abs(a - b) <= 5e-5 * largest) }
+    for (end, point) in zip(traced.maskEndpoints.joined(), bert.maskPathPoints(traced, points(targets, 1))) {
+      expectEqual(end, point)
+    }
+  }
+
+  @Test("points of [MASK] alone are those of the oracle, which keeps all other rows as they were")
+  func maskPoints() throws {
+    let (bert, targets) = (try Fixture.fourLayers(), try targets())
+    let slow = SlowBERT(weights: bert.weights, configuration: bert.configuration)
+    let golden = try #require(try Golden.all().first)
+    let traced = bert.trace([targets[0]], endpoints: false)
+    for (point, layer) in zip(bert.maskPathPoints(traced, points([targets[0]], 0.4)), 0...) {
+      let terms = zip(traced.activations[0][layer * 32..<layer * 32 + 32], point.gradient).map { $0 * $1 }
+      let largest = terms.map(abs).max() ?? 0
+      for index in [0, 5, 31] {
+        let wanted = slow.attribution(
+          golden.ids, mask: golden.mask, answer: golden.answerId, layer: layer, index: index, nodes: [0.4],
+          weights: [1],
+          onlyMask: true)
+        #expect(abs(Double(terms[index]) - wanted) < Self.tolerance * Double(largest))
       }
     }
   }
 
-  @Test("the adaptive rule's coarse sets are those of the exact integral, but for scores within 1 % of the threshold")
-  func adaptive() throws {
-    let model = try Fixture.open()
-    let targets = try Golden.all().map { AttributionTarget(prompt: try model.encode($0.text), answer: $0.answerId) }
-    let exact = model.bert.attributions(targets, rule: .gaussLegendre(steps: 24))
-    for (found, exact) in zip(model.bert.attributions(targets, rule: .adaptive), exact) {
+  @Test("what comes back through other rows is missing from points of [MASK] alone, but not in the last two layers")
+  func otherRows() throws {
+    let (bert, targets) = (try Fixture.fourLayers(), try targets())
+    let traced = bert.trace(targets, endpoints: false)
+    let whole = bert.pathSums(traced, points(targets, 0.4))
+    for (point, place) in zip(bert.maskPathPoints(traced, points(targets, 0.4)), points(targets, 0.4)) {
+      let sum = whole[place.target][place.layer]
+      if place.layer >= 2 {
+        expectEqual(point, sum)
+      } else {
+        let largest = sum.gradient.map(abs).max() ?? 0
+        #expect(zip(point.gradient, sum.gradient).contains { abs($0 - $1) > 0.01 * largest })
+      }
+    }
+  }
+
+  @Test("points of [MASK] alone come in the order asked for, and memory changes them by rounding only")
+  func maskOrder() throws {
+    let (bert, targets) = (try Fixture.fourLayers(), try targets())
+    let traced = bert.trace(targets, endpoints: false)
+    let asked = (points(targets, 0.9) + points(targets, 0.2)).reversed()
+    let whole = bert.maskPathPoints(traced, Array(asked))
+    let split = bert.maskPathPoints(traced, Array(asked), threads: ThreadCount(1), memory: 1)
+    for (point, (a, b)) in zip(asked, zip(whole, split)) {
+      expectEqual(a, b)
+      expectEqual(a, bert.maskPathPoints(traced, [point])[0])
+    }
+  }
+
+  @Test(
+    "the adaptive rule's coarse sets are those of the exact integral, but for scores within 1 % of the threshold",
+    arguments: [2, 4])
+  func adaptive(layers: Int) throws {
+    let bert = layers == 2 ? try Fixture.open().bert : try Fixture.fourLayers()
+    let targets = try targets()
+    let exact = bert.attributions(targets, rule: .gaussLegendre(steps: 24))
+    for (found, exact) in zip(bert.attributions(targets, rule: .adaptive), exact) {
       let (threshold, own) = (0.2 * exact.largest, 0.2 * found.largest)
       for (a, b) in zip(exact.values, found.values) where abs(a - threshold) > 0.01 * threshold {
         #expect((a >= threshold) == (b >= own))
@@ -108,7 +171,7 @@ struct AttributionTests {
     func course(_ alpha: Double) -> AdaptivePath.Course {
       (p(alpha), share(alpha) * (slope + 3 * bend * alpha * alpha))
     }
-    let weights = AdaptivePath.firstWeights(low: course(AdaptivePath.firstAlpha), high: course(1))
+    let weights = AdaptivePath.twoWeights(low: course(AdaptivePath.third), high: course(1))
     for line in [{ (_: Double) in 1.0 }, { $0 }, { 2 - 3 * $0 }] {
       // The midpoint rule with 20,000 strips is off by about 1e-9 here; the twelve nodes of the weights by less than 1e-5.
       let dense = (0..<20_000).reduce(0.0) { sum, strip in
@@ -116,7 +179,7 @@ struct AttributionTests {
         return sum + share(alpha) * line(alpha) / 20_000
       }
       let found =
-        weights.low * share(AdaptivePath.firstAlpha) * line(AdaptivePath.firstAlpha) + weights.high * share(1) * line(1)
+        weights.low * share(AdaptivePath.third) * line(AdaptivePath.third) + weights.high * share(1) * line(1)
       #expect(abs(found - dense) < 1e-5)
     }
   }
@@ -124,7 +187,7 @@ struct AttributionTests {
   @Test("the adaptive rule's two weights are Radau's where P(1 − P) is constant or float32 cannot tell it")
   func radauWeights() {
     for course in [(p: 0.3, slope: 0.0), (p: 1, slope: 0), (p: 0.9995, slope: 0.001), (p: 0, slope: 0)] {
-      let weights = AdaptivePath.firstWeights(low: course, high: course)
+      let weights = AdaptivePath.twoWeights(low: course, high: course)
       // Sums of twelve doubles.
       #expect(abs(weights.low - 0.75) < 1e-12 && abs(weights.high - 0.25) < 1e-12)
     }

@@ -50,9 +50,14 @@ struct SlowBERT {
 
   private func sum(_ a: [Double], _ b: [Double]) -> [Double] { zip(a, b).map { $0 + $1 } }
 
-  /// Probabilities of every word piece at `mask`, and each layer's activations there.
-  func run(_ ids: [Int], mask: Int, change: Change? = nil) -> (probabilities: [Double], activations: Rows) {
+  /// Probabilities of every word piece at `mask`, each layer's activations there, and each layer's input.
+  ///
+  /// - Parameter others: Each layer's input, of which every row but that of `mask` replaces the run's own.
+  func run(
+    _ ids: [Int], mask: Int, change: Change? = nil, others: [Rows]? = nil
+  ) -> (probabilities: [Double], activations: Rows, inputs: [Rows]) {
     var activations: Rows = []
+    var inputs: [Rows] = []
     var x: Rows = ids.enumerated().map { position, id in
       let parts = [
         weights.wordEmbeddings.row(id), weights.positionEmbeddings.row(position), weights.typeEmbeddings.row(0),
@@ -63,6 +68,8 @@ struct SlowBERT {
     }
     let size = configuration.hiddenSize / configuration.headCount
     for (index, layer) in weights.layers.enumerated() {
+      if let others { x = x.indices.map { $0 == mask ? x[$0] : others[index][$0] } }
+      inputs.append(x)
       let queries = x.map { apply(layer.query, $0) }
       let keys = x.map { apply(layer.key, $0) }
       let values = x.map { apply(layer.value, $0) }
@@ -92,18 +99,25 @@ struct SlowBERT {
     let logits = bias.indices.map { id in
       zip(weights.wordEmbeddings.row(id), transformed).reduce(Double(bias[id])) { $0 + Double($1.0) * $1.1 }
     }
-    return (softmax(logits), activations)
+    return (softmax(logits), activations, inputs)
   }
 
   /// Attribution of one neuron: its activation times the weighted sum of ∂P/∂w at the nodes.
+  ///
+  /// - Parameter onlyMask: Whether every row but that of `mask` stays what it is without a change.
   func attribution(
-    _ ids: [Int], mask: Int, answer: Int, layer: Int, index: Int, nodes: [Double], weights: [Double]
+    _ ids: [Int], mask: Int, answer: Int, layer: Int, index: Int, nodes: [Double], weights: [Double],
+    onlyMask: Bool = false
   ) -> Double {
     let step = 1e-5
-    let activation = run(ids, mask: mask).activations[layer][index]
+    let plain = run(ids, mask: mask)
+    let activation = plain.activations[layer][index]
     let integral = zip(nodes, weights).reduce(0) { sum, node in
       func probability(_ by: Double) -> Double {
-        run(ids, mask: mask, change: Change(layer: layer, factor: node.0, nudge: (index, by))).probabilities[answer]
+        run(
+          ids, mask: mask, change: Change(layer: layer, factor: node.0, nudge: (index, by)),
+          others: onlyMask ? plain.inputs : nil
+        ).probabilities[answer]
       }
       return sum + node.1 * (probability(step) - probability(-step)) / (2 * step)
     }

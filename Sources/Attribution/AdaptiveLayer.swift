@@ -1,0 +1,169 @@
+import BERT
+import Foundation
+
+/// What the adaptive rule knows of one layer's path of one prompt, and which points would tell it more.
+struct AdaptiveLayer {
+  /// Terms, activation times gradient of every neuron, of one point or of a sum of points, with P(answer) there.
+  struct Terms {
+    let p: Double
+    let values: [Float]
+
+    init(_ sum: PathSum, activations: ArraySlice<Float>) {
+      p = sum.probability
+      values = zip(activations, sum.gradient).map { $0 * $1 }
+    }
+
+    var course: AdaptivePath.Course { (p, Double(values.reduce(0, +))) }
+  }
+
+  /// Which points are to be taken next.
+  enum Need {
+    /// Of `[MASK]` alone: those that make four with α = 1.
+    case mask
+    /// Of the whole prompt: 1/3.
+    case third
+    /// Of the whole prompt: Gauss and Legendre's.
+    case most
+  }
+
+  /// Layers above.
+  let above: Int
+  /// Word pieces of the prompt.
+  let pieces: Int
+  /// What a row of the decoder costs, by what a row of a layer costs.
+  let decoderCost: Double
+  /// The whole prompt at α = 1.
+  let end: Terms
+  /// The same, `[MASK]` alone.
+  let maskEnd: Terms
+  /// The whole prompt at 1/3.
+  private var third: Terms?
+  /// `[MASK]` alone at 1/3, and the weighted sum of the two other points.
+  private var mask: (third: Terms, middle: [Float])?
+  /// The part of the gradient at α = 1 that comes back through other rows.
+  private let foreignShare: Double
+  /// Whether the scores are those of Gauss and Legendre's points, which leave nothing to ask.
+  private var isFinal = false
+  /// The best scores so far.
+  private(set) var scores: [Float]
+  /// Estimated error by which a score's own terms are multiplied.
+  private var relativeError = Double.infinity
+  /// Differences of two and of four points of `[MASK]`, where these are known.
+  private var changes: [Float] = []
+
+  init(end: Terms, maskEnd: Terms, above: Int, pieces: Int, decoderCost: Double) {
+    self.end = end
+    self.maskEnd = maskEnd
+    self.above = above
+    self.pieces = pieces
+    self.decoderCost = decoderCost
+    scores = end.values
+    foreignShare = AdaptivePath.foreignShare(whole: end.values, mask: maskEnd.values)
+  }
+
+  mutating func take(third: Terms) {
+    self.third = third
+    integrate()
+  }
+
+  mutating func take(maskThird: Terms, middle: [Float]) {
+    mask = (maskThird, middle)
+    integrate()
+  }
+
+  mutating func take(most: Terms) {
+    scores = most.values
+    isFinal = true
+  }
+
+  /// The scores from what is known, and their error.
+  private mutating func integrate() {
+    guard let mask else {
+      guard let third else { return }
+      scores = Self.two(third, end)
+      relativeError = AdaptivePath.twoError(bend: AdaptivePath.bend(third.values, end.values))
+      return
+    }
+    let four = AdaptivePath.four
+    let (thirdWeight, endWeight) = (Float(four.thirdWeight), Float(four.endWeight))
+    let two = Self.two(mask.third, maskEnd)
+    let bend = AdaptivePath.bend(mask.third.values, maskEnd.values)
+    var sums = mask.middle
+    for index in sums.indices {
+      sums[index] += thirdWeight * mask.third.values[index] + endWeight * maskEnd.values[index]
+    }
+    changes = zip(sums, two).map { $0 - $1 }
+    if let third {
+      let (low, high) = (Float(AdaptivePath.radau.low), Float(AdaptivePath.radau.high))
+      for index in sums.indices {
+        sums[index] += low * (third.values[index] - mask.third.values[index])
+        sums[index] += high * (end.values[index] - maskEnd.values[index])
+      }
+      relativeError = AdaptivePath.bothError(foreignShare: foreignShare, bend: bend)
+    } else {
+      for index in sums.indices { sums[index] += end.values[index] - maskEnd.values[index] }
+      relativeError = AdaptivePath.maskError(foreignShare: foreignShare, bend: bend)
+    }
+    scores = sums
+  }
+
+  private static func two(_ low: Terms, _ high: Terms) -> [Float] {
+    let weights = AdaptivePath.twoWeights(low: low.course, high: high.course)
+    let (lowWeight, highWeight) = (Float(weights.low), Float(weights.high))
+    return zip(low.values, high.values).map { lowWeight * $0 + highWeight * $1 }
+  }
+
+  /// What is to be taken next, if any score's error could carry it over the threshold.
+  ///
+  /// - Parameters:
+  ///   - threshold: The coarse threshold by all layers' scores so far.
+  ///   - peak: The index of the prompt's largest score, if it lies in this layer.
+  func need(threshold: Float, peak: Int?) -> Need? {
+    if isFinal || threshold <= 0 { return nil }
+    switch (third != nil, mask != nil) {
+    case (false, false):
+      guard peak != nil || (scores.max() ?? 0) * Float(AdaptivePath.reach) >= threshold else { return nil }
+      return thirdFirst(threshold) ? .third : .mask
+    case (true, false):
+      let generosity = AdaptivePath.generosity(above: above)
+      let least = Float(generosity * AdaptivePath.leastMargin) * threshold
+      let isInDoubt = scores.indices.contains {
+        abs(scores[$0] - threshold) <= max(least, Float(generosity * relativeError) * scale($0))
+      }
+      return peak != nil || isInDoubt ? .mask : nil
+    case (let isThirdKnown, true):
+      let isInDoubt = scores.indices.contains { index in
+        let error = error(index, threshold)
+        if index == peak { return error > Float(AdaptivePath.leastMargin) * scores[index] }
+        return error > Float(AdaptivePath.tolerated) * threshold && abs(scores[index] - threshold) <= error
+      }
+      return isInDoubt ? (isThirdKnown ? .most : .third) : nil
+    }
+  }
+
+  private func scale(_ index: Int) -> Float {
+    max(abs((third ?? mask?.third ?? end).values[index]), abs(end.values[index]))
+  }
+
+  private func error(_ index: Int, _ threshold: Float) -> Float {
+    Float(relativeError) * scale(index)
+      + Float(AdaptivePath.fourError(Double(abs(changes[index]) / threshold))) * threshold
+  }
+
+  /// Whether the whole prompt's point is likely to be needed anyway, so that asking `[MASK]` first would cost more.
+  ///
+  /// Told from how many scores lie near the threshold: with errors e of one kind of points and n scores per unit of
+  /// relative distance, some score is in doubt with probability 1 − exp(−2 n e).
+  private func thirdFirst(_ threshold: Float) -> Bool {
+    let width = 0.1
+    let near = scores.count { abs($0 - threshold) <= Float(width) * threshold }
+    func doubt(_ error: Double) -> Double { 1 - exp(-Double(near) * min(1, error / width)) }
+    let bend = 0.25
+    let generosity = AdaptivePath.generosity(above: above)
+    let afterMask = doubt(AdaptivePath.maskError(foreignShare: foreignShare, bend: bend))
+    let afterThird = doubt(generosity * max(AdaptivePath.leastMargin, AdaptivePath.twoError(bend: bend)))
+    let mask = 3 * (Double(above) + decoderCost)
+    let third = Double(pieces * above) + decoderCost
+    return third + afterThird * mask < mask + afterMask * third
+  }
+}
