@@ -57,7 +57,7 @@ package enum AdaptivePath {
 
   /// Scores of two whole points that are closer to the threshold than this share of it are in doubt whatever the estimate
   /// says; the largest score, which sets the threshold, has to be as exact as that.
-  static let leastMargin = 0.001
+  static let leastMargin = 0.002
 
   /// Errors below this share of the threshold are not worth another point of the whole prompt.
   static let tolerated = 0.0005
@@ -96,7 +96,7 @@ package enum AdaptivePath {
   ///
   /// Errors grow with k²: measured near the threshold, their root mean square in the median layer is 0.007 k² in a trained
   /// model and 0.017 k² in a random one.
-  static func twoError(bend k: Double) -> Double { 0.01 * k * k }
+  static func twoError(bend k: Double) -> Double { 0.02 * k * k }
 
   /// Estimated relative error of four points of `[MASK]` and α = 1 of the other rows: twice the root mean square that was
   /// measured near the threshold, 0.6 to 0.7 r·k in trained and random models alike.
