@@ -162,7 +162,8 @@ struct AdaptiveLayer {
     let generosity = AdaptivePath.generosity(above: above)
     let afterMask = doubt(AdaptivePath.maskError(foreignShare: foreignShare, bend: bend))
     let afterThird = doubt(generosity * max(AdaptivePath.leastMargin, AdaptivePath.twoError(bend: bend)))
-    let mask = 3 * (Double(above) + decoderCost)
+    // Passes of so few rows reach less than half of the speed.
+    let mask = 2.5 * 3 * (Double(above) + decoderCost)
     let third = Double(pieces * above) + decoderCost
     return third + afterThird * mask < mask + afterMask * third
   }
