@@ -1,25 +1,13 @@
 import BERT
 import Kernels
 
-/// Scores of the adaptive rule and how much work they took.
-public struct AdaptiveAttributions: Sendable {
-  /// Per target.
-  public let scores: [AttributionScores]
-  /// Layers, over all targets, for which points of `[MASK]` alone were taken.
-  public let maskLayers: Int
-  /// Layers, over all targets, for which a point of the whole prompt was taken beside α = 1.
-  public let wholeLayers: Int
-  /// Layers, over all targets, for which many were.
-  public let mostLayers: Int
-}
-
 extension BERT {
   /// Attributions whose coarse set is that of the exact integral, with as few points as that takes.
   ///
   /// Scores far from the coarse threshold are less exact than those near it. See ``AdaptivePath``.
-  public func adaptiveAttributions(
-    _ targets: [AttributionTarget], threads: ThreadCount = .allCores, memory: Int = 1 << 30
-  ) -> AdaptiveAttributions {
+  func adaptiveAttributions(
+    _ targets: [AttributionTarget], threads: ThreadCount, memory: Int
+  ) -> [AttributionScores] {
     typealias Place = (target: Int, layer: Int)
     let traced = trace(targets, endpoints: true, threads: threads)
     let width = configuration.intermediateSize
@@ -38,7 +26,6 @@ extension BERT {
     }
     let (nodes, weights) = AttributionRule.gaussLegendrePoints(AdaptivePath.mostPoints)
     let four = AdaptivePath.four
-    var (maskLayers, wholeLayers, mostLayers) = (0, 0, 0)
     while true {
       var needs: [AdaptiveLayer.Need: [Place]] = [:]
       for target in targets.indices {
@@ -59,9 +46,11 @@ extension BERT {
       let ofMask = maskPathPoints(
         traced, points(.mask, [AdaptivePath.third] + four.alphas, [1] + four.weights), threads: threads, memory: memory)
       for (position, place) in (needs[.mask] ?? []).enumerated() {
-        let own = ofMask[3 * position..<3 * position + 3].map { terms($0, place).values }
-        let middle = zip(own[1], own[2]).map { Float(four.weights[0]) * $0 + Float(four.weights[1]) * $1 }
-        layers[place.target][place.layer].take(maskThird: terms(ofMask[3 * position], place), middle: middle)
+        let own = ofMask[3 * position..<3 * position + 3].map { terms($0, place) }
+        let middle = zip(own[1].values, own[2].values).map {
+          Float(four.weights[0]) * $0 + Float(four.weights[1]) * $1
+        }
+        layers[place.target][place.layer].take(maskThird: own[0], middle: middle)
       }
       let whole = pathSums(
         traced, points(.third, [AdaptivePath.third], [1]) + points(.most, nodes, weights), threads: threads,
@@ -72,13 +61,8 @@ extension BERT {
       for place in needs[.most] ?? [] {
         layers[place.target][place.layer].take(most: terms(whole[place.target][place.layer], place))
       }
-      maskLayers += needs[.mask]?.count ?? 0
-      wholeLayers += needs[.third]?.count ?? 0
-      mostLayers += needs[.most]?.count ?? 0
     }
-    return AdaptiveAttributions(
-      scores: layers.map { scores($0.flatMap(\.scores)) }, maskLayers: maskLayers, wholeLayers: wholeLayers,
-      mostLayers: mostLayers)
+    return layers.map { scores($0.flatMap(\.scores)) }
   }
 
   /// The coarse threshold by one prompt's scores so far, and where the largest lies.

@@ -158,12 +158,12 @@ struct AdaptiveLayer {
     let width = 0.1
     let near = scores.count { abs($0 - threshold) <= Float(width) * threshold }
     func doubt(_ error: Double) -> Double { 1 - exp(-Double(near) * min(1, error / width)) }
-    let bend = 0.25
+    let bend = AdaptivePath.usualBend
     let generosity = AdaptivePath.generosity(above: above)
     let afterMask = doubt(AdaptivePath.maskError(foreignShare: foreignShare, bend: bend))
     let afterThird = doubt(generosity * max(AdaptivePath.leastMargin, AdaptivePath.twoError(bend: bend)))
-    // Passes of so few rows reach less than half of the speed.
-    let mask = 2.5 * 3 * (Double(above) + decoderCost)
+    let points = Double(AdaptivePath.four.alphas.count + 1)
+    let mask = AdaptivePath.fewRowsCost * points * (Double(above) + decoderCost)
     let third = Double(pieces * above) + decoderCost
     return third + afterThird * mask < mask + afterMask * third
   }

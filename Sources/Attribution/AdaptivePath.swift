@@ -69,6 +69,12 @@ package enum AdaptivePath {
   /// cost little.
   static func generosity(above: Int) -> Double { max(1, 36 / Double((1 + above) * (1 + above))) }
 
+  /// The bend that is reckoned with before any point is known.
+  static let usualBend = 0.25
+
+  /// What points of `[MASK]` cost by their arithmetic: passes of so few rows reach less than half of the speed.
+  static let fewRowsCost = 2.5
+
   /// How much a layer's gradients bend between two points: k, if the integrand were e^(kα).
   ///
   /// For that the terms at 1/3 and at 1 differ by 2·tanh(k/3) of their mean. The difference is taken over the whole

@@ -72,7 +72,7 @@ extension BERT {
     _ targets: [AttributionTarget], _ rule: AttributionRule, _ threads: ThreadCount, memory: Int
   ) -> [AttributionScores] {
     guard let (nodes, weights) = rule.points else {
-      return adaptiveAttributions(targets, threads: threads, memory: memory).scores
+      return adaptiveAttributions(targets, threads: threads, memory: memory)
     }
     let traced = trace(targets, endpoints: false, threads: threads)
     let points = targets.indices.flatMap { target in

@@ -221,7 +221,28 @@ extension EncoderLayer {
     project(queryInput.all, weights.query, into: queries.all)
     project(x.all, weights.key, into: keys.all)
     project(x.all, weights.value, into: values.all)
-    let spans = isLast ? packing.maskSpans : packing.spans
+    return forward(
+      queries: queries, keys: keys, values: values, residual: queryInput.all,
+      spans: isLast ? packing.maskSpans : packing.spans, keepsTape: keepsTape, activations: observe, product: product)
+  }
+
+  /// The layer from its projections upwards.
+  ///
+  /// - Parameters:
+  ///   - queries: `[queries, hidden]`.
+  ///   - keys: `[rows, hidden]`.
+  ///   - values: `[rows, hidden]`.
+  ///   - residual: The layer's input of the rows that ask, `[queries, hidden]`.
+  ///   - spans: Who asks whom.
+  ///   - keepsTape: Whether to keep what the way back needs.
+  ///   - observe: As in ``finish(context:residual:tape:into:activations:product:)``.
+  /// - Returns: The output, `[queries, hidden]`, and what was kept on the way.
+  func forward(
+    queries: Matrix, keys: Matrix, values: Matrix, residual: Slice, spans: [AttentionSpan], keepsTape: Bool,
+    activations observe: (_ input: Slice, _ activations: Slice) -> Void = { _, _ in },
+    product: (Slice) -> Void = { _ in }
+  ) -> (output: Matrix, kept: LayerTape) {
+    let hidden = weights.query.bias.count
     let probabilities = Matrix(unfilled: 1, columns: headCount * AttentionSpan.probabilityCount(spans))
     let context = Matrix(unfilled: queries.rows, columns: hidden)
     attend(
@@ -230,8 +251,7 @@ extension EncoderLayer {
     let output = Matrix(unfilled: queries.rows, columns: hidden)
     let tape = keepsTape ? makeTape(rows: queries.rows) : nil
     finish(
-      context: context.all, residual: queryInput.all, tape: tape, into: output.all, activations: observe,
-      product: product)
+      context: context.all, residual: residual, tape: tape, into: output.all, activations: observe, product: product)
     return (
       output,
       LayerTape(queries: queries, keys: keys, values: values, spans: spans, probabilities: probabilities, tape: tape)
@@ -288,21 +308,21 @@ extension EncoderLayer {
   ///
   /// - Parameters:
   ///   - gradient: With respect to the output at the masks, `[prompts, hidden]`; afterwards to the input there.
-  ///   - tape: Of a pass of whole prompts that kept what the way back needs.
+  ///   - tape: Of a pass in which only the masks asked.
+  ///   - masks: The masks' rows among keys and values.
   ///   - observe: As in ``backward(_:_:feedForward:)``, of the masks.
   func backwardAtMasks(
-    _ gradient: Slice, _ tape: LayerTape, _ packing: Packing, isLast: Bool,
-    feedForward observe: (_ output: Slice, _ activations: Slice) -> Void
+    _ gradient: Slice, _ tape: LayerTape, masks: [Int],
+    feedForward observe: (_ output: Slice, _ activations: Slice) -> Void = { _, _ in }
   ) {
-    let (queries, keys, values) = backward(
-      gradient, isLast ? tape : atMasks(tape, packing), feedForward: observe)
+    let (queries, keys, values) = backward(gradient, tape, feedForward: observe)
     projectBackward(
-      queryGradient: queries.all, keyGradient: ForwardPass.gather(keys.all, packing.masks).all,
-      valueGradient: ForwardPass.gather(values.all, packing.masks).all, addingTo: gradient)
+      queryGradient: queries.all, keyGradient: ForwardPass.gather(keys.all, masks).all,
+      valueGradient: ForwardPass.gather(values.all, masks).all, addingTo: gradient)
   }
 
   /// What a pass of whole prompts kept, as if only the masks had asked.
-  private func atMasks(_ tape: LayerTape, _ packing: Packing) -> LayerTape {
+  func atMasks(_ tape: LayerTape, _ packing: Packing) -> LayerTape {
     let spans = packing.maskSpans
     let probabilities = Matrix(unfilled: 1, columns: headCount * AttentionSpan.probabilityCount(spans))
     for (prompt, (own, whole)) in zip(spans, tape.spans).enumerated() {

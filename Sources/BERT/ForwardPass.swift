@@ -131,7 +131,8 @@ final class ForwardPass: @unchecked Sendable {
       let layer = model.layer(index)
       let asked = isLast ? Array(0..<packing.count) : packing.masks
       func keep(_ activations: Slice) { gradients.append(Self.gather(activations, asked)) }
-      layer.backwardAtMasks(maskGradient.all, tapes[index], packing, isLast: isLast) {
+      let maskTape = isLast ? tapes[index] : layer.atMasks(tapes[index], packing)
+      layer.backwardAtMasks(maskGradient.all, maskTape, masks: packing.masks) {
         maskGradients.append(Self.gather($1, Array(0..<packing.count)))
       }
       if index == 0 {

@@ -65,13 +65,6 @@ public struct TracedPrompts: Sendable {
   /// Which targets went through which pass.
   let groups: [Range<Int>]
   let passes: [ForwardPass]
-
-  /// The points of one group as its pass counts prompts.
-  fileprivate func pathPoints(_ points: [WeightedPoint], of group: Int) -> [PathPoint] {
-    points.map {
-      PathPoint(prompt: $0.target - groups[group].lowerBound, layer: $0.layer, alpha: Float($0.alpha))
-    }
-  }
 }
 
 extension BERT {
@@ -130,16 +123,14 @@ extension BERT {
     let plan = split(traced, points, onlyMask: false, threads: threads, memory: memory)
     let partial = concurrently(plan.count, threads: threads) { index in
       let (group, points) = plan[index]
-      let pass = PathPass(
-        self, trace: traced.passes[group], points: traced.pathPoints(points, of: group),
-        answers: traced.targets[traced.groups[group]].map(\.answer))
+      let (probabilities, gradients) = take(traced, points, of: group, onlyMask: false)
       var sums: [(target: Int, layer: Int, sum: PathSum)] = []
       for (row, point) in points.enumerated() {
         if sums.last.map({ ($0.target, $0.layer) == (point.target, point.layer) }) != true {
           sums.append((point.target, point.layer, PathSum(gradient: Array(repeating: 0, count: width))))
         }
-        let values = pass.gradients.rows(row, count: 1).values
-        sums[sums.count - 1].sum.add(Double(pass.probabilities[row]), values, times: point.weight)
+        let values = gradients.rows(row, count: 1).values
+        sums[sums.count - 1].sum.add(Double(probabilities[row]), values, times: point.weight)
       }
       return sums
     }
@@ -168,16 +159,31 @@ extension BERT {
     let plan = split(traced, points, onlyMask: true, threads: threads, memory: memory)
     let found = concurrently(plan.count, threads: threads) { index in
       let (group, points) = plan[index]
-      let pass = MaskPathPass(
-        self, trace: traced.passes[group], points: traced.pathPoints(points, of: group),
-        answers: traced.targets[traced.groups[group]].map(\.answer))
+      let (probabilities, gradients) = take(traced, points, of: group, onlyMask: true)
       return points.indices.map {
-        PathSum(probability: Double(pass.probabilities[$0]), gradient: pass.gradients.rows($0, count: 1).values)
+        PathSum(probability: Double(probabilities[$0]), gradient: gradients.rows($0, count: 1).values)
       }
     }
     let sums = Dictionary(
       zip(plan.flatMap(\.points), found.joined()), uniquingKeysWith: { first, _ in first })
     return points.compactMap { sums[$0] }
+  }
+
+  /// P(answer) and ∂P/∂w, `[points, intermediate]`, at points of one group's targets, sorted by layer, in one pass.
+  private func take(
+    _ traced: TracedPrompts, _ points: [WeightedPoint], of group: Int, onlyMask: Bool
+  ) -> (probabilities: [Float], gradients: Matrix) {
+    let (trace, targets) = (traced.passes[group], traced.groups[group])
+    let own = points.map {
+      PathPoint(prompt: $0.target - targets.lowerBound, layer: $0.layer, alpha: Float($0.alpha))
+    }
+    let answers = traced.targets[targets].map(\.answer)
+    if onlyMask {
+      let pass = MaskPathPass(self, trace: trace, points: own, answers: answers)
+      return (pass.probabilities, pass.gradients)
+    }
+    let pass = PathPass(self, trace: trace, points: own, answers: answers)
+    return (pass.probabilities, pass.gradients)
   }
 
   /// Cuts points into passes of one group each, sorted by layer.

@@ -33,9 +33,9 @@ struct PathPass {
     let hidden = model.hidden
     let last = model.layerCount - 1
     let entries = PathEntries(model, trace, points)
-    let packing = PathEntries.packing(trace, points)
+    let packing = entries.packing
     func count(below layer: Int) -> Int { points.firstIndex { $0.layer >= layer } ?? points.count }
-    func rows(_ count: Int) -> Int { count < points.count ? packing.starts[count] : packing.rows }
+    func rows(_ count: Int) -> Int { entries.rowCount(count) }
 
     var tapes: [Int: LayerTape] = [:]
     var carried = Matrix(rows: 0, columns: hidden)
@@ -47,8 +47,7 @@ struct PathPass {
       let input = Matrix(unfilled: rows(active), columns: hidden)
       input.rows(0, count: carried.rows).copy(from: carried.all)
       let (output, tape) = Self.up(
-        model, trace, index, points: points, entries: entries.rows, packing: packing, input: input,
-        continuing: continuing, active: active, rows: rows)
+        model, trace, index, entries, input: input, continuing: continuing, active: active)
       tapes[index] = tape
       if index == last {
         states.rows(0, count: active).copy(from: output.all)
@@ -75,43 +74,31 @@ struct PathPass {
         active: active, rows: rows, entryGradient: entryGradient.all)
       above = below.all
     }
-    gradients = entries.activationGradients(model, points, entryGradient)
+    gradients = entries.activationGradients(model, entryGradient)
   }
 
   /// One layer upwards: points below `continuing` come from the layer below, the others enter here.
   private static func up(
-    _ model: BERT, _ trace: ForwardPass, _ index: Int, points: [PathPoint], entries: Matrix, packing: Packing,
-    input: Matrix, continuing: Int, active: Int, rows: (Int) -> Int
+    _ model: BERT, _ trace: ForwardPass, _ index: Int, _ entries: PathEntries, input: Matrix, continuing: Int,
+    active: Int
   ) -> (Matrix, LayerTape) {
     let hidden = model.hidden
     let layer = model.layer(index)
+    let packing = entries.packing
     let isLast = index == model.layerCount - 1
-    let carriedRows = rows(continuing)
-    let entering = active - continuing
-    for point in continuing..<active {
-      let source = points[point].prompt
-      input.rows(packing.starts[point], count: packing.lengths[point]).copy(
-        from: trace.inputs[index].rows(trace.packing.starts[source], count: packing.lengths[point]))
-      input.rows(packing.masks[point], count: 1).copy(from: entries.rows(point, count: 1))
-    }
+    let carriedRows = entries.rowCount(continuing)
+    let entering = entries.rows.rows(continuing, count: active - continuing)
+    entries.place(continuing..<active, traced: trace.inputs[index], masks: entering, into: input)
     func projected(_ projection: BERTWeights.Projection, traced: Matrix) -> Matrix {
       let result = Matrix(unfilled: input.rows, columns: hidden)
       layer.project(input.rows(0, count: carriedRows), projection, into: result.rows(0, count: carriedRows))
-      let masks = Matrix(unfilled: entering, columns: hidden)
-      layer.project(entries.rows(continuing, count: entering), projection, into: masks.all)
-      for point in continuing..<active {
-        let source = points[point].prompt
-        result.rows(packing.starts[point], count: packing.lengths[point]).copy(
-          from: traced.rows(trace.packing.starts[source], count: packing.lengths[point]))
-        result.rows(packing.masks[point], count: 1).copy(from: masks.rows(point - continuing, count: 1))
-      }
+      let masks = Matrix(unfilled: entering.rows, columns: hidden)
+      layer.project(entering, projection, into: masks.all)
+      entries.place(continuing..<active, traced: traced, masks: masks.all, into: result)
       return result
     }
     let traced = trace.projections[index]
-    let keys = projected(layer.weights.key, traced: traced.keys)
-    let values = projected(layer.weights.value, traced: traced.values)
-    let masks = Array(packing.masks.prefix(active))
-    let residual = isLast ? ForwardPass.gather(input.all, masks) : input
+    let residual = isLast ? ForwardPass.gather(input.all, Array(packing.masks.prefix(active))) : input
     let queries: Matrix
     if let tracedQueries = traced.queries {
       queries = projected(layer.weights.query, traced: tracedQueries)
@@ -119,21 +106,10 @@ struct PathPass {
       queries = Matrix(unfilled: active, columns: hidden)
       layer.project(residual.all, layer.weights.query, into: queries.all)
     }
-    let spans = Array((isLast ? packing.maskSpans : packing.spans).prefix(active))
-    let probabilities = Matrix(
-      rows: 1, columns: model.configuration.headCount * AttentionSpan.probabilityCount(spans))
-    let context = Matrix(unfilled: queries.rows, columns: hidden)
-    layer.attend(
-      queries: queries.all, keys: keys.all, values: values.all, spans: spans, probabilities: probabilities,
-      into: context.all)
-    let tape = layer.makeTape(rows: queries.rows)
-    let output = Matrix(unfilled: queries.rows, columns: hidden)
-    layer.finish(context: context.all, residual: residual.all, tape: tape, into: output.all)
-    return (
-      output,
-      LayerTape(
-        queries: queries, keys: keys, values: values, spans: spans, probabilities: probabilities, tape: tape)
-    )
+    return layer.forward(
+      queries: queries, keys: projected(layer.weights.key, traced: traced.keys),
+      values: projected(layer.weights.value, traced: traced.values), residual: residual.all,
+      spans: Array((isLast ? packing.maskSpans : packing.spans).prefix(active)), keepsTape: true)
   }
 
   /// One layer downwards: returns the gradient of the rows that came from below, and writes that of the rows that
