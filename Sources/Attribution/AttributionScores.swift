@@ -50,6 +50,7 @@ extension BERT {
   public func attributions(
     _ targets: [AttributionTarget], rule: AttributionRule, threads: ThreadCount = .allCores, memory: Int = 1 << 30
   ) -> [AttributionScores] {
+    let memory = max(memory - mostKeptBytes, memory / 2)
     // Traced prompts may take half of the memory; what is left of it goes to their points. Beside its trace the adaptive rule
     // keeps about eight values a neuron.
     func bytes(_ target: AttributionTarget) -> Int {

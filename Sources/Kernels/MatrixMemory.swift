@@ -1,5 +1,8 @@
 import Foundation
 
+/// Bytes of matrices that are gone and may still be held, beside those that are in use.
+public let mostKeptBytes = MatrixMemory.limit
+
 /// Memory of matrices that are gone, kept for the next ones.
 ///
 /// A pass makes hundreds of matrices of the same few sizes; asking the system for fresh pages each time would cost some
@@ -14,7 +17,7 @@ final class MatrixMemory: @unchecked Sendable {
   }
 
   /// Bytes kept at most.
-  private static let limit = 256 << 20
+  static let limit = 96 << 20
 
   private let lock = NSLock()
   private var kept: [Int: [Block]] = [:]
