@@ -6,10 +6,10 @@ extension BERT {
   ///
   /// Scores far from the coarse threshold are less exact than those near it. See ``AdaptivePath``.
   func adaptiveAttributions(
-    _ targets: [AttributionTarget], threads: ThreadCount, memory: Int
+    _ targets: [AttributionTarget], rounding: Bool, threads: ThreadCount, memory: Int
   ) -> [AttributionScores] {
     typealias Place = (target: Int, layer: Int)
-    let traced = trace(targets, endpoints: true, threads: threads)
+    let traced = trace(targets, endpoints: true, rounding: rounding, threads: threads)
     let width = configuration.intermediateSize
     func terms(_ sum: PathSum, _ place: Place) -> AdaptiveLayer.Terms {
       let start = place.layer * width
@@ -52,14 +52,14 @@ extension BERT {
         }
         layers[place.target][place.layer].take(maskThird: own[0], middle: middle)
       }
-      let whole = pathSums(
-        traced, points(.third, [AdaptivePath.third], [1]) + points(.most, nodes, weights), threads: threads,
-        memory: memory)
+      let thirds = pathSums(
+        traced, points(.third, [AdaptivePath.third], [1]), rounding: rounding, threads: threads, memory: memory)
       for place in needs[.third] ?? [] {
-        layers[place.target][place.layer].take(third: terms(whole[place.target][place.layer], place))
+        layers[place.target][place.layer].take(third: terms(thirds[place.target][place.layer], place))
       }
+      let most = pathSums(traced, points(.most, nodes, weights), threads: threads, memory: memory)
       for place in needs[.most] ?? [] {
-        layers[place.target][place.layer].take(most: terms(whole[place.target][place.layer], place))
+        layers[place.target][place.layer].take(most: terms(most[place.target][place.layer], place))
       }
     }
     return layers.map { scores($0.flatMap(\.scores)) }

@@ -53,8 +53,12 @@ extension BERT {
     let memory = max(memory - mostKeptBytes, memory / 2)
     // Traced prompts may take half of the memory; what is left of it goes to their points. Beside its trace the adaptive rule
     // keeps about eight values a neuron.
+    // Products are rounded where what that takes fits for every prompt.
+    let rounding =
+      rule == .adaptive && targets.allSatisfy { traceBytes($0, rounding: true) <= memory / 2 }
     func bytes(_ target: AttributionTarget) -> Int {
-      traceBytes(target) + (rule == .adaptive ? 8 * 4 * layerCount * configuration.intermediateSize : 0)
+      traceBytes(target, rounding: rounding)
+        + (rule == .adaptive ? 8 * 4 * layerCount * configuration.intermediateSize : 0)
     }
     var (start, end, traced) = (0, 0, 0)
     var result: [AttributionScores] = []
@@ -63,17 +67,18 @@ extension BERT {
         traced += bytes(targets[end])
         end += 1
       }
-      result += attributed(Array(targets[start..<end]), rule, threads, memory: max(memory - traced, memory / 2))
+      result += attributed(
+        Array(targets[start..<end]), rule, rounding: rounding, threads, memory: max(memory - traced, memory / 2))
       (start, traced) = (end, 0)
     }
     return result
   }
 
   private func attributed(
-    _ targets: [AttributionTarget], _ rule: AttributionRule, _ threads: ThreadCount, memory: Int
+    _ targets: [AttributionTarget], _ rule: AttributionRule, rounding: Bool, _ threads: ThreadCount, memory: Int
   ) -> [AttributionScores] {
     guard let (nodes, weights) = rule.points else {
-      return adaptiveAttributions(targets, threads: threads, memory: memory)
+      return adaptiveAttributions(targets, rounding: rounding, threads: threads, memory: memory)
     }
     let traced = trace(targets, endpoints: false, threads: threads)
     let points = targets.indices.flatMap { target in

@@ -10,6 +10,7 @@ public struct BERT: Sendable {
   public let configuration: BERTConfiguration
   /// The weights.
   public let weights: BERTWeights
+  private let rounded = RoundedWeights.Shared()
 
   /// A model of weights whose shapes have been checked against `configuration`.
   public init(configuration: BERTConfiguration, weights: BERTWeights) {
@@ -27,8 +28,13 @@ public struct BERT: Sendable {
   var epsilon: Float { Float(configuration.layerNormEpsilon) }
 
   func layer(_ index: Int) -> EncoderLayer {
-    EncoderLayer(weights: weights.layers[index], headCount: configuration.headCount, epsilon: epsilon)
+    let weights = weights.layers[index]
+    return EncoderLayer(
+      weights: weights, headCount: configuration.headCount, epsilon: epsilon, products: ExactProducts(weights: weights))
   }
+
+  /// The matrices rounded to bfloat16; nil where this CPU does not multiply it.
+  func roundedWeights(threads: ThreadCount) -> RoundedWeights? { rounded.of(self, threads: threads) }
 
   var head: MaskedLanguageHead { MaskedLanguageHead(weights: weights, epsilon: epsilon) }
 }

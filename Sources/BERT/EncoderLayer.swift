@@ -10,6 +10,8 @@ struct EncoderLayer {
   let weights: BERTWeights.Layer
   let headCount: Int
   let epsilon: Float
+  /// How rows are multiplied with ``weights``.
+  var products: any LayerProducts
 
   private var headSize: Int { weights.query.bias.count / headCount }
   private var scale: Float { 1 / Float(headSize).squareRoot() }
@@ -48,9 +50,9 @@ struct EncoderLayer {
   }
 
   /// `output = input · W + b`, `[rows, hidden]`.
-  func project(_ input: Slice, _ projection: BERTWeights.Projection, into output: Slice) {
-    projection.apply(input, into: output)
-    add(projection.bias, to: output)
+  func project(_ input: Slice, _ matrix: LayerMatrix, into output: Slice) {
+    products.apply(matrix, input, into: output)
+    add(matrix.projection(of: weights).bias, to: output)
   }
 
   /// Scaled dot-product attention of every span, `context` `[queries, hidden]`.
@@ -129,16 +131,16 @@ struct EncoderLayer {
     product: (Slice) -> Void = { _ in }
   ) {
     let input = Matrix(unfilled: context.rows, columns: context.columns)
-    weights.attentionOutput.apply(context, into: input.all)
+    products.apply(.attentionOutput, context, into: input.all)
     add(weights.attentionOutput.bias, residual, to: input.all)
     layerNormalize(
       input.all, scale: weights.attentionNorm.scale, shift: weights.attentionNorm.shift, epsilon: epsilon,
       normalized: tape?.attentionUnit.all, deviation: tape?.attentionDeviation.all)
     let activations = Matrix(unfilled: context.rows, columns: intermediate)
-    weights.intermediate.apply(input.all, into: activations.all)
+    products.apply(.intermediate, input.all, into: activations.all)
     gelu(activations.all, bias: weights.intermediate.bias, inputs: tape?.inputs.all)
     observe(input.all, activations.all)
-    weights.output.apply(activations.all, into: output)
+    products.apply(.output, activations.all, into: output)
     product(output)
     finishFeedForward(
       output, residual: input.all, normalized: tape?.outputUnit.all, deviation: tape?.outputDeviation.all)
@@ -167,21 +169,21 @@ struct EncoderLayer {
       gradient, scale: weights.outputNorm.scale, normalized: tape.outputUnit.all,
       deviation: tape.outputDeviation.all)
     let activations = Matrix(unfilled: gradient.rows, columns: intermediate)
-    weights.output.applyBackward(gradient, into: activations.all)
+    products.applyBackward(.output, gradient, into: activations.all, accumulating: false)
     observe(gradient, activations.all)
     geluBackward(activations.all, at: tape.inputs.all)
-    weights.intermediate.applyBackward(activations.all, into: gradient, accumulating: true)
+    products.applyBackward(.intermediate, activations.all, into: gradient, accumulating: true)
     layerNormalizeBackward(
       gradient, scale: weights.attentionNorm.scale, normalized: tape.attentionUnit.all,
       deviation: tape.attentionDeviation.all)
-    weights.attentionOutput.applyBackward(gradient, into: context)
+    products.applyBackward(.attentionOutput, gradient, into: context, accumulating: false)
   }
 
   /// Adds to `input` what comes back through the three projections.
   func projectBackward(queryGradient: Slice?, keyGradient: Slice, valueGradient: Slice, addingTo input: Slice) {
-    if let queryGradient { weights.query.applyBackward(queryGradient, into: input, accumulating: true) }
-    weights.key.applyBackward(keyGradient, into: input, accumulating: true)
-    weights.value.applyBackward(valueGradient, into: input, accumulating: true)
+    if let queryGradient { products.applyBackward(.query, queryGradient, into: input, accumulating: true) }
+    products.applyBackward(.key, keyGradient, into: input, accumulating: true)
+    products.applyBackward(.value, valueGradient, into: input, accumulating: true)
   }
 }
 
@@ -218,9 +220,9 @@ extension EncoderLayer {
     let queries = Matrix(unfilled: queryInput.rows, columns: hidden)
     let keys = Matrix(unfilled: packing.rows, columns: hidden)
     let values = Matrix(unfilled: packing.rows, columns: hidden)
-    project(queryInput.all, weights.query, into: queries.all)
-    project(x.all, weights.key, into: keys.all)
-    project(x.all, weights.value, into: values.all)
+    project(queryInput.all, .query, into: queries.all)
+    project(x.all, .key, into: keys.all)
+    project(x.all, .value, into: values.all)
     return forward(
       queries: queries, keys: keys, values: values, residual: queryInput.all,
       spans: isLast ? packing.maskSpans : packing.spans, keepsTape: keepsTape, activations: observe, product: product)
@@ -291,7 +293,7 @@ extension EncoderLayer {
     let below = Matrix(rows: packing.rows, columns: gradient.columns)
     if isLast {
       // Only the masks asked, so what came back through queries and residual belongs to their rows.
-      weights.query.applyBackward(queries.all, into: gradient, accumulating: true)
+      products.applyBackward(.query, queries.all, into: gradient, accumulating: true)
       for (prompt, mask) in packing.masks.enumerated() {
         below.rows(mask, count: 1).copy(from: gradient.row(prompt))
       }

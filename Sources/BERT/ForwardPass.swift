@@ -38,6 +38,8 @@ final class ForwardPass: @unchecked Sendable {
   /// Per layer, queries (none in the last), keys and values, `[rows, hidden]`; empty unless asked for.
   private(set) var projections: [(queries: Matrix?, keys: Matrix, values: Matrix)] = []
 
+  /// Products that rounded passes start from, by layer; empty unless asked for.
+  private var recorded: [Int: RecordedProducts] = [:]
   /// Per layer, what the way back needs; empty unless asked for.
   private var tapes: [LayerTape] = []
 
@@ -54,17 +56,29 @@ final class ForwardPass: @unchecked Sendable {
   /// Runs `prompts` through `model`.
   ///
   /// The last layer computes queries, attention output and feed-forward block at the masks only.
-  /// - Parameter interventions: Per prompt, or empty.
+  /// - Parameters:
+  ///   - interventions: Per prompt, or empty.
+  ///   - tracing: How much is kept.
+  ///   - recording: Whether ``products(of:)`` are kept as well.
   /// - Complexity: `12 · L · n · H²` multiply-adds for n word pieces.
-  init(_ model: BERT, _ prompts: [EncodedPrompt], interventions: [[Intervention]] = [], tracing: Trace = .masks) {
+  init(
+    _ model: BERT, _ prompts: [EncodedPrompt], interventions: [[Intervention]] = [], tracing: Trace = .masks,
+    recording: Bool = false
+  ) {
     var packing = Packing()
     for prompt in prompts { packing.append(length: prompt.ids.count, mask: prompt.mask) }
     self.packing = packing
     let hidden = model.hidden
     var x = Self.embed(model, prompts, packing)
     for index in 0..<model.layerCount {
-      let layer = model.layer(index)
+      var layer = model.layer(index)
       let isLast = index == model.layerCount - 1
+      let matrices = RoundedWeights.matrices(of: index, of: model.layerCount)
+      if recording, !matrices.isEmpty {
+        let products = RecordedProducts(layer.weights, matrices)
+        recorded[index] = products
+        layer.products = products
+      }
       let masks = isLast ? Array(0..<packing.count) : packing.masks
       var input = Matrix(rows: 0, columns: hidden)
       var activation = Matrix(rows: 0, columns: model.configuration.intermediateSize)
@@ -92,6 +106,9 @@ final class ForwardPass: @unchecked Sendable {
     }
     states = x
   }
+
+  /// The products of a layer's matrices that were recorded.
+  func products(of layer: Int) -> RecordedProducts? { recorded[layer] }
 
   /// Word, position and type embeddings, summed and normalised, `[rows, hidden]`.
   static func embed(_ model: BERT, _ prompts: [EncodedPrompt], _ packing: Packing) -> Matrix {

@@ -45,20 +45,20 @@ struct MaskPathPass {
   ) -> LayerTape {
     let layer = model.layer(index)
     let active = states.rows
-    func projected(_ projection: BERTWeights.Projection) -> Matrix {
+    func projected(_ matrix: LayerMatrix) -> Matrix {
       let result = Matrix(unfilled: active, columns: model.hidden)
-      layer.project(states, projection, into: result.all)
+      layer.project(states, matrix, into: result.all)
       return result
     }
-    func projected(_ projection: BERTWeights.Projection, among traced: Matrix) -> Matrix {
+    func projected(_ matrix: LayerMatrix, among traced: Matrix) -> Matrix {
       let result = Matrix(unfilled: entries.rowCount(active), columns: model.hidden)
-      entries.place(0..<active, traced: traced, masks: projected(projection).all, into: result)
+      entries.place(0..<active, traced: traced, masks: projected(matrix).all, into: result)
       return result
     }
     let traced = trace.projections[index]
     let (output, kept) = layer.forward(
-      queries: projected(layer.weights.query), keys: projected(layer.weights.key, among: traced.keys),
-      values: projected(layer.weights.value, among: traced.values), residual: states,
+      queries: projected(.query), keys: projected(.key, among: traced.keys),
+      values: projected(.value, among: traced.values), residual: states,
       spans: Array(entries.packing.maskSpans.prefix(active)), keepsTape: true)
     states.copy(from: output.all)
     return kept

@@ -35,6 +35,13 @@ struct PathEntries {
   /// Number of rows of the first `count` points' prompts.
   func rowCount(_ count: Int) -> Int { count < points.count ? packing.starts[count] : packing.rows }
 
+  /// Goes through the points whose prompts lie in the first `rows` rows, with where each starts here and in the traced pass.
+  func forEachPrompt(rows: Int, _ body: (_ start: Int, _ tracedStart: Int, _ count: Int) -> Void) {
+    for (index, point) in points.enumerated() where packing.starts[index] < rows {
+      body(packing.starts[index], trace.packing.starts[point.prompt], packing.lengths[index])
+    }
+  }
+
   /// Writes the traced rows of some points' prompts, and over each `[MASK]` the point's own row.
   ///
   /// - Parameters:

@@ -65,6 +65,8 @@ public struct TracedPrompts: Sendable {
   /// Which targets went through which pass.
   let groups: [Range<Int>]
   let passes: [ForwardPass]
+  /// What whole prompts may be multiplied with; nil for float32 alone.
+  let rounded: RoundedWeights?
 }
 
 extension BERT {
@@ -76,16 +78,20 @@ extension BERT {
   /// - Parameters:
   ///   - targets: Prompts with their answers.
   ///   - endpoints: Whether to take the gradients at α = 1 as well, which costs one way back for all layers together.
+  ///   - rounding: Whether points through whole prompts may be taken with bfloat16 products later, see ``RoundedProducts``;
+  ///     nothing comes of it where this CPU does not multiply it.
   ///   - threads: Threads to use.
   public func trace(
-    _ targets: [AttributionTarget], endpoints: Bool, threads: ThreadCount = .allCores
+    _ targets: [AttributionTarget], endpoints: Bool, rounding: Bool = false, threads: ThreadCount = .allCores
   ) -> TracedPrompts {
+    let rounded = rounding ? roundedWeights(threads: threads) : nil
     let total = targets.reduce(0) { $0 + $1.prompt.ids.count }
     let share = balancedRows(total, threads)
     let groups = packs(targets.map(\.prompt), rows: endpoints ? min(Self.endpointRows, share) : share)
     let results = concurrently(groups.count, threads: threads) { group in
       let own = targets[groups[group]]
-      let pass = ForwardPass(self, own.map(\.prompt), tracing: endpoints ? .pathAndEndpoint : .path)
+      let pass = ForwardPass(
+        self, own.map(\.prompt), tracing: endpoints ? .pathAndEndpoint : .path, recording: rounded != nil)
       guard endpoints else { return (pass, [[PathSum]](), [[PathSum]]()) }
       let ends = pass.takeEndpoint(self, own.map(\.answer))
       func sums(_ gradients: [Matrix]) -> [[PathSum]] {
@@ -105,7 +111,7 @@ extension BERT {
           result.0.activations.flatMap { $0.rows(target - group.lowerBound, count: 1).values }
         }
       }, endpoints: results.flatMap(\.1), maskEndpoints: results.flatMap(\.2), groups: groups,
-      passes: results.map(\.0))
+      passes: results.map(\.0), rounded: rounded)
   }
 
   /// Sums P(answer) and ∂P(answer)/∂w over points of the targets' paths (Dai et al 2022, equation 3).
@@ -113,17 +119,19 @@ extension BERT {
   /// - Parameters:
   ///   - traced: The prompts, traced.
   ///   - points: The points, in any order.
+  ///   - rounding: Whether bfloat16 products may be used, if `traced` was made for them.
   ///   - threads: Threads to use; with the same number, results are the same bit for bit.
   ///   - memory: Bytes that all passes in flight may take beside the weights; longer passes are split.
   /// - Returns: Per target and layer, the sums over that layer's points; zeros where there are none.
   public func pathSums(
-    _ traced: TracedPrompts, _ points: [WeightedPoint], threads: ThreadCount = .allCores, memory: Int = 1 << 30
+    _ traced: TracedPrompts, _ points: [WeightedPoint], rounding: Bool = false, threads: ThreadCount = .allCores,
+    memory: Int = 1 << 30
   ) -> [[PathSum]] {
     let width = configuration.intermediateSize
     let plan = split(traced, points, onlyMask: false, threads: threads, memory: memory)
     let partial = concurrently(plan.count, threads: threads) { index in
       let (group, points) = plan[index]
-      let (probabilities, gradients) = take(traced, points, of: group, onlyMask: false)
+      let (probabilities, gradients) = take(traced, points, of: group, onlyMask: false, rounding: rounding)
       var sums: [(target: Int, layer: Int, sum: PathSum)] = []
       for (row, point) in points.enumerated() {
         if sums.last.map({ ($0.target, $0.layer) == (point.target, point.layer) }) != true {
@@ -159,7 +167,7 @@ extension BERT {
     let plan = split(traced, points, onlyMask: true, threads: threads, memory: memory)
     let found = concurrently(plan.count, threads: threads) { index in
       let (group, points) = plan[index]
-      let (probabilities, gradients) = take(traced, points, of: group, onlyMask: true)
+      let (probabilities, gradients) = take(traced, points, of: group, onlyMask: true, rounding: false)
       return points.indices.map {
         PathSum(probability: Double(probabilities[$0]), gradient: gradients.rows($0, count: 1).values)
       }
@@ -171,7 +179,7 @@ extension BERT {
 
   /// P(answer) and ∂P/∂w, `[points, intermediate]`, at points of one group's targets, sorted by layer, in one pass.
   private func take(
-    _ traced: TracedPrompts, _ points: [WeightedPoint], of group: Int, onlyMask: Bool
+    _ traced: TracedPrompts, _ points: [WeightedPoint], of group: Int, onlyMask: Bool, rounding: Bool
   ) -> (probabilities: [Float], gradients: Matrix) {
     let (trace, targets) = (traced.passes[group], traced.groups[group])
     let own = points.map {
@@ -182,7 +190,8 @@ extension BERT {
       let pass = MaskPathPass(self, trace: trace, points: own, answers: answers)
       return (pass.probabilities, pass.gradients)
     }
-    let pass = PathPass(self, trace: trace, points: own, answers: answers)
+    let pass = PathPass(
+      self, trace: trace, points: own, answers: answers, rounded: rounding ? traced.rounded : nil)
     return (pass.probabilities, pass.gradients)
   }
 
@@ -228,10 +237,14 @@ extension BERT {
     }
   }
 
-  /// Bytes that a traced prompt keeps: input, queries, keys and values of every layer.
+  /// Bytes that a traced prompt keeps: input, queries, keys and values of every layer, and with `rounding` what goes into
+  /// and comes out of its matrices.
   ///
   /// What the way back from α = 1 needs beside them is gone when the trace is made.
-  public func traceBytes(_ target: AttributionTarget) -> Int { 4 * layerCount * target.prompt.ids.count * 4 * hidden }
+  public func traceBytes(_ target: AttributionTarget, rounding: Bool) -> Int {
+    let products = rounding && RoundedMatrix.isSupported ? 7 * hidden + 2 * configuration.intermediateSize : 0
+    return 4 * layerCount * target.prompt.ids.count * (4 * hidden + products)
+  }
 
   /// Bytes that one point takes in a pass: what each layer above keeps per row, what one layer works with on its way
   /// back, and the logits.

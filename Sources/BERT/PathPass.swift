@@ -28,7 +28,11 @@ struct PathPass {
   ///   - trace: A traced pass of the prompts.
   ///   - points: The points, sorted by layer.
   ///   - answers: Word-piece id of each prompt's answer.
-  init(_ model: BERT, trace: ForwardPass, points: [PathPoint], answers: [Int]) {
+  ///   - rounded: Where given, rows other than those of `[MASK]` are multiplied by these; the traced pass has to have recorded
+  ///     its products.
+  init(
+    _ model: BERT, trace: ForwardPass, points: [PathPoint], answers: [Int], rounded: RoundedWeights? = nil
+  ) {
     precondition(zip(points, points.dropFirst()).allSatisfy { $0.layer <= $1.layer })
     let hidden = model.hidden
     let last = model.layerCount - 1
@@ -36,6 +40,16 @@ struct PathPass {
     let packing = entries.packing
     func count(below layer: Int) -> Int { points.firstIndex { $0.layer >= layer } ?? points.count }
     func rows(_ count: Int) -> Int { entries.rowCount(count) }
+
+    func layer(_ index: Int) -> EncoderLayer {
+      var layer = model.layer(index)
+      if let rounded, let traced = trace.products(of: index) {
+        layer.products = RoundedProducts(
+          exact: ExactProducts(weights: layer.weights), weights: rounded.layers[index], traced: traced, entries: entries
+        )
+      }
+      return layer
+    }
 
     var tapes: [Int: LayerTape] = [:]
     var carried = Matrix(rows: 0, columns: hidden)
@@ -47,7 +61,8 @@ struct PathPass {
       let input = Matrix(unfilled: rows(active), columns: hidden)
       input.rows(0, count: carried.rows).copy(from: carried.all)
       let (output, tape) = Self.up(
-        model, trace, index, entries, input: input, continuing: continuing, active: active)
+        layer(index), trace, index, entries, isRounded: rounded != nil, input: input, continuing: continuing,
+        active: active)
       tapes[index] = tape
       if index == last {
         states.rows(0, count: active).copy(from: output.all)
@@ -70,74 +85,78 @@ struct PathPass {
       let active = count(below: index)
       let continuing = count(below: index - 1)
       let below = Self.down(
-        model, index, isLast: index == last, tape: tape, gradient: above, packing: packing, continuing: continuing,
-        active: active, rows: rows, entryGradient: entryGradient.all)
-      above = below.all
+        layer(index), isLast: index == last, isRounded: rounded != nil, tape: tape, gradient: above, packing: packing,
+        continuing: continuing, active: active, rows: rows, entryGradient: entryGradient.all)
+      above = below.rows(0, count: rows(continuing))
     }
     gradients = entries.activationGradients(model, entryGradient)
   }
 
   /// One layer upwards: points below `continuing` come from the layer below, the others enter here.
   private static func up(
-    _ model: BERT, _ trace: ForwardPass, _ index: Int, _ entries: PathEntries, input: Matrix, continuing: Int,
-    active: Int
+    _ layer: EncoderLayer, _ trace: ForwardPass, _ index: Int, _ entries: PathEntries, isRounded: Bool, input: Matrix,
+    continuing: Int, active: Int
   ) -> (Matrix, LayerTape) {
-    let hidden = model.hidden
-    let layer = model.layer(index)
+    let hidden = input.columns
     let packing = entries.packing
-    let isLast = index == model.layerCount - 1
+    let traced = trace.projections[index]
+    let isLast = traced.queries == nil
     let carriedRows = entries.rowCount(continuing)
     let entering = entries.rows.rows(continuing, count: active - continuing)
     entries.place(continuing..<active, traced: trace.inputs[index], masks: entering, into: input)
-    func projected(_ projection: BERTWeights.Projection, traced: Matrix) -> Matrix {
+    func projected(_ matrix: LayerMatrix, traced: Matrix) -> Matrix {
       let result = Matrix(unfilled: input.rows, columns: hidden)
-      layer.project(input.rows(0, count: carriedRows), projection, into: result.rows(0, count: carriedRows))
+      if isRounded {
+        layer.project(input.all, matrix, into: result.all)
+        return result
+      }
+      layer.project(input.rows(0, count: carriedRows), matrix, into: result.rows(0, count: carriedRows))
       let masks = Matrix(unfilled: entering.rows, columns: hidden)
-      layer.project(entering, projection, into: masks.all)
+      layer.project(entering, matrix, into: masks.all)
       entries.place(continuing..<active, traced: traced, masks: masks.all, into: result)
       return result
     }
-    let traced = trace.projections[index]
     let residual = isLast ? ForwardPass.gather(input.all, Array(packing.masks.prefix(active))) : input
     let queries: Matrix
     if let tracedQueries = traced.queries {
-      queries = projected(layer.weights.query, traced: tracedQueries)
+      queries = projected(.query, traced: tracedQueries)
     } else {
       queries = Matrix(unfilled: active, columns: hidden)
-      layer.project(residual.all, layer.weights.query, into: queries.all)
+      layer.project(residual.all, .query, into: queries.all)
     }
     return layer.forward(
-      queries: queries, keys: projected(layer.weights.key, traced: traced.keys),
-      values: projected(layer.weights.value, traced: traced.values), residual: residual.all,
-      spans: Array((isLast ? packing.maskSpans : packing.spans).prefix(active)), keepsTape: true)
+      queries: queries, keys: projected(.key, traced: traced.keys), values: projected(.value, traced: traced.values),
+      residual: residual.all, spans: Array((isLast ? packing.maskSpans : packing.spans).prefix(active)),
+      keepsTape: true)
   }
 
-  /// One layer downwards: returns the gradient of the rows that came from below, and writes that of the rows that
+  /// One layer downwards: returns the gradient of the rows that came from below first, and writes that of the rows that
   /// entered into `entryGradient`.
   private static func down(
-    _ model: BERT, _ index: Int, isLast: Bool, tape: LayerTape, gradient: Slice, packing: Packing, continuing: Int,
-    active: Int, rows: (Int) -> Int, entryGradient: Slice
+    _ layer: EncoderLayer, isLast: Bool, isRounded: Bool, tape: LayerTape, gradient: Slice, packing: Packing,
+    continuing: Int, active: Int, rows: (Int) -> Int, entryGradient: Slice
   ) -> Matrix {
-    let hidden = model.hidden
-    let layer = model.layer(index)
     let (queryGradient, keyGradient, valueGradient) = layer.backward(gradient, tape)
-    let carriedRows = rows(continuing)
-    let below = Matrix(rows: carriedRows, columns: hidden)
+    // Rounded products of all rows cost less than one more exact product of those that entered.
+    let points = isRounded ? active : continuing
+    let count = rows(points)
+    let below = Matrix(rows: count, columns: gradient.columns)
     if isLast {
       // Only the masks asked, so what came back through queries and residual belongs to their rows.
-      layer.weights.query.applyBackward(queryGradient.all, into: gradient, accumulating: true)
-      for point in 0..<continuing {
-        below.rows(packing.masks[point], count: 1).copy(from: gradient.row(point))
-      }
+      layer.products.applyBackward(.query, queryGradient.all, into: gradient, accumulating: true)
+      for point in 0..<points { below.rows(packing.masks[point], count: 1).copy(from: gradient.row(point)) }
     } else {
-      below.all.copy(from: gradient.rows(0, count: carriedRows))
+      below.all.copy(from: gradient.rows(0, count: count))
     }
     layer.projectBackward(
-      queryGradient: isLast ? nil : queryGradient.rows(0, count: carriedRows),
-      keyGradient: keyGradient.rows(0, count: carriedRows), valueGradient: valueGradient.rows(0, count: carriedRows),
-      addingTo: below.all)
+      queryGradient: isLast ? nil : queryGradient.rows(0, count: count), keyGradient: keyGradient.rows(0, count: count),
+      valueGradient: valueGradient.rows(0, count: count), addingTo: below.all)
     let masks = Array(packing.masks[continuing..<active])
     let entered = entryGradient.rows(continuing, count: active - continuing)
+    if isRounded {
+      entered.copy(from: ForwardPass.gather(below.all, masks).all)
+      return below
+    }
     if isLast {
       entered.copy(from: gradient.rows(continuing, count: active - continuing))
     } else {

@@ -23,6 +23,23 @@ public func add(_ bias: Tensor, _ other: Slice? = nil, to rows: Slice) {
   }
 }
 
+/// Writes `a + b`, all three of the same shape.
+public func add(_ a: Slice, _ b: Slice, into result: Slice) {
+  WorkMeter.measure(.addition) {
+    precondition(a.rows == result.rows && a.columns == result.columns)
+    precondition(b.rows == result.rows && b.columns == result.columns)
+    for row in 0..<result.rows {
+      let (x, y, sum) = (a.pointer(row), b.pointer(row), result.pointer(row))
+      var column = 0
+      while column < result.columns {
+        let count = min(laneCount, result.columns - column)
+        store(load(x + column, count) + load(y + column, count), sum + column, count)
+        column += laneCount
+      }
+    }
+  }
+}
+
 /// Adds `factor` times `other`, of the same shape, to `rows`.
 public func add(_ other: Slice, times factor: Float = 1, to rows: Slice) {
   combine(rows, other) { $0 + $1 * factor }

@@ -13,6 +13,8 @@ public enum WorkKind: String, Sendable, CaseIterable, Codable {
   case normalization
   /// Biases, residuals and sums.
   case addition
+  /// To bfloat16, with the differences that are rounded.
+  case rounding
 }
 
 /// Time and arithmetic of kernels, over all threads, between ``start()`` and ``stop()``.

@@ -1,0 +1,122 @@
+import Checkpoint
+import Kernels
+
+/// The six matrices of an encoder layer.
+enum LayerMatrix: Int, CaseIterable {
+  case query, key, value, attentionOutput, intermediate, output
+
+  /// Where a layer's weights hold it.
+  func projection(of weights: BERTWeights.Layer) -> BERTWeights.Projection {
+    switch self {
+    case .query: weights.query
+    case .key: weights.key
+    case .value: weights.value
+    case .attentionOutput: weights.attentionOutput
+    case .intermediate: weights.intermediate
+    case .output: weights.output
+    }
+  }
+}
+
+/// How a layer multiplies rows with its matrices.
+protocol LayerProducts {
+  /// `output = input · W`, without the bias.
+  func apply(_ matrix: LayerMatrix, _ input: Slice, into output: Slice)
+
+  /// `input = gradient · Wᵀ`, or `+=` when accumulating: from the gradient of the output to that of the input.
+  func applyBackward(_ matrix: LayerMatrix, _ gradient: Slice, into input: Slice, accumulating: Bool)
+}
+
+/// Products in float32.
+struct ExactProducts: LayerProducts {
+  let weights: BERTWeights.Layer
+
+  func apply(_ matrix: LayerMatrix, _ input: Slice, into output: Slice) {
+    matrix.projection(of: weights).apply(input, into: output)
+  }
+
+  func applyBackward(_ matrix: LayerMatrix, _ gradient: Slice, into input: Slice, accumulating: Bool) {
+    matrix.projection(of: weights).applyBackward(gradient, into: input, accumulating: accumulating)
+  }
+}
+
+/// Products in float32 that are kept, with the rows they were made of, for ``RoundedProducts``.
+///
+/// Written by one pass upwards, then only read.
+final class RecordedProducts: LayerProducts {
+  private let exact: ExactProducts
+  private let matrices: [LayerMatrix]
+  /// What each matrix was given, `[rows, …]`.
+  private(set) var inputs: [LayerMatrix: Slice] = [:]
+  /// What it made of that, without the bias, `[rows, …]`.
+  private(set) var outputs: [LayerMatrix: Matrix] = [:]
+
+  /// Records the products of some of a layer's matrices.
+  init(_ weights: BERTWeights.Layer, _ matrices: [LayerMatrix]) {
+    exact = ExactProducts(weights: weights)
+    self.matrices = matrices
+  }
+
+  func apply(_ matrix: LayerMatrix, _ input: Slice, into output: Slice) {
+    exact.apply(matrix, input, into: output)
+    guard matrices.contains(matrix) else { return }
+    // No layer changes the rows that it has multiplied; the product it goes on to work on in place.
+    inputs[matrix] = input
+    let copy = Matrix(unfilled: output.rows, columns: output.columns)
+    copy.all.copy(from: output)
+    outputs[matrix] = copy
+  }
+
+  func applyBackward(_ matrix: LayerMatrix, _ gradient: Slice, into input: Slice, accumulating: Bool) {
+    exact.applyBackward(matrix, gradient, into: input, accumulating: accumulating)
+  }
+}
+
+/// Products of whole prompts at points of paths, in bfloat16 but for the rows of `[MASK]`.
+///
+/// What a point changes goes through the row of `[MASK]`, which stays exact. Of every other row only the difference to the
+/// traced pass, which is small, is rounded on the way up; on the way back those rows carry a small part of the gradient.
+struct RoundedProducts: LayerProducts {
+  let exact: ExactProducts
+  let weights: RoundedWeights.Layer
+  let traced: RecordedProducts
+  let entries: PathEntries
+
+  func apply(_ matrix: LayerMatrix, _ input: Slice, into output: Slice) {
+    guard let weight = weights[matrix], let before = traced.inputs[matrix], let after = traced.outputs[matrix] else {
+      return exact.apply(matrix, input, into: output)
+    }
+    let difference = RoundedRows(rows: input.rows, columns: input.columns)
+    entries.forEachPrompt(rows: input.rows) { start, tracedStart, count in
+      difference.round(
+        input.rows(start, count: count), minus: before.rows(tracedStart, count: count), at: start)
+    }
+    let product = multiply(difference, weight.up)
+    entries.forEachPrompt(rows: input.rows) { start, tracedStart, count in
+      add(
+        product.rows(start, count: count), after.rows(tracedStart, count: count),
+        into: output.rows(start, count: count))
+    }
+    replaceMasks(of: output, from: input) { exact.apply(matrix, $0, into: $1) }
+  }
+
+  func applyBackward(_ matrix: LayerMatrix, _ gradient: Slice, into input: Slice, accumulating: Bool) {
+    guard let weight = weights[matrix] else {
+      return exact.applyBackward(matrix, gradient, into: input, accumulating: accumulating)
+    }
+    let rounded = RoundedRows(rows: gradient.rows, columns: gradient.columns)
+    rounded.round(gradient, at: 0)
+    let product = multiply(rounded, weight.down).rows(0, count: gradient.rows)
+    replaceMasks(of: product, from: gradient) {
+      exact.applyBackward(matrix, $0, into: $1, accumulating: false)
+    }
+    if accumulating { add(product, to: input) } else { input.copy(from: product) }
+  }
+
+  private func replaceMasks(of output: Slice, from input: Slice, _ product: (Slice, Slice) -> Void) {
+    let masks = entries.packing.masks.prefix { $0 < input.rows }
+    let own = Matrix(unfilled: masks.count, columns: output.columns)
+    product(ForwardPass.gather(input, Array(masks)).all, own.all)
+    for (point, mask) in masks.enumerated() { output.row(mask).copy(from: own.rows(point, count: 1)) }
+  }
+}
