@@ -20,7 +20,9 @@ extension BERT {
         AdaptiveLayer(
           end: terms(traced.endpoints[target][layer], (target, layer)),
           maskEnd: terms(traced.maskEndpoints[target][layer], (target, layer)),
-          above: layerCount - 1 - layer, pieces: targets[target].prompt.ids.count,
+          above: layerCount - 1 - layer,
+          promptCost: AdaptivePath.promptCost(
+            pieces: targets[target].prompt.ids.count, rounding: traced.allowsRounding),
           decoderCost: Double(configuration.vocabularySize) / Double(12 * configuration.hiddenSize))
       }
     }

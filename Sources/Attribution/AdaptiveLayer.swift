@@ -28,8 +28,8 @@ struct AdaptiveLayer {
 
   /// Layers above.
   let above: Int
-  /// Word pieces of the prompt.
-  let pieces: Int
+  /// What the whole prompt costs in a layer, by what a row of it costs in float32.
+  let promptCost: Double
   /// What a row of the decoder costs, by what a row of a layer costs.
   let decoderCost: Double
   /// The whole prompt at α = 1.
@@ -51,11 +51,11 @@ struct AdaptiveLayer {
   /// Differences of two and of four points of `[MASK]`, where these are known.
   private var changes: [Float] = []
 
-  init(end: Terms, maskEnd: Terms, above: Int, pieces: Int, decoderCost: Double) {
+  init(end: Terms, maskEnd: Terms, above: Int, promptCost: Double, decoderCost: Double) {
     self.end = end
     self.maskEnd = maskEnd
     self.above = above
-    self.pieces = pieces
+    self.promptCost = promptCost
     self.decoderCost = decoderCost
     scores = end.values
     foreignShare = AdaptivePath.foreignShare(whole: end.values, mask: maskEnd.values)
@@ -164,7 +164,7 @@ struct AdaptiveLayer {
     let afterThird = doubt(generosity * max(AdaptivePath.leastMargin, AdaptivePath.twoError(bend: bend)))
     let points = Double(AdaptivePath.four.alphas.count + 1)
     let mask = AdaptivePath.fewRowsCost * points * (Double(above) + decoderCost)
-    let third = Double(pieces * above) + decoderCost
+    let third = promptCost * Double(above) + decoderCost
     return third + afterThird * mask < mask + afterMask * third
   }
 }

@@ -75,6 +75,12 @@ package enum AdaptivePath {
   /// What points of `[MASK]` cost by their arithmetic: passes of so few rows reach less than half of the speed.
   static let fewRowsCost = 2.5
 
+  /// What a whole prompt costs in a layer, by what a row of it costs in float32: bfloat16 products run twice as fast, and of
+  /// `[MASK]` there is an exact one besides.
+  static func promptCost(pieces: Int, rounding: Bool) -> Double {
+    rounding ? Double(pieces) / 2 + 1 : Double(pieces)
+  }
+
   /// How much a layer's gradients bend between two points: k, if the integrand were e^(kα).
   ///
   /// For that the terms at 1/3 and at 1 differ by 2·tanh(k/3) of their mean. The difference is taken over the whole

@@ -67,6 +67,9 @@ public struct TracedPrompts: Sendable {
   let passes: [ForwardPass]
   /// What whole prompts may be multiplied with; nil for float32 alone.
   let rounded: RoundedWeights?
+
+  /// Whether whole prompts may be taken with bfloat16 products.
+  public var allowsRounding: Bool { rounded != nil }
 }
 
 extension BERT {

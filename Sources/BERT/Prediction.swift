@@ -86,19 +86,20 @@ extension BERT {
     return (total + passes - 1) / passes
   }
 
-  /// Consecutive prompts that together have about `limit` rows, or one longer prompt each.
+  /// Consecutive prompts that together have about `limit` rows, or one longer prompt each, in passes of about the same size.
   func packs(_ prompts: [EncodedPrompt], rows limit: Int) -> [Range<Int>] {
+    let total = prompts.reduce(0) { $0 + $1.ids.count }
+    let count = max(1, (total + limit - 1) / limit)
     var result: [Range<Int>] = []
-    var start = 0
-    var rows = 0
+    var (start, before) = (0, 0)
     for (index, prompt) in prompts.enumerated() {
-      // Half of a prompt may stick out, so that passes come out as many as they were meant to be.
-      if rows > 0, rows + prompt.ids.count / 2 > limit {
+      // A prompt goes to the pass in whose share of all rows its middle lies.
+      let isNext = (2 * before + prompt.ids.count) * count >= 2 * total * (result.count + 1)
+      if isNext, index > start {
         result.append(start..<index)
         start = index
-        rows = 0
       }
-      rows += prompt.ids.count
+      before += prompt.ids.count
     }
     if start < prompts.count { result.append(start..<prompts.count) }
     return result
