@@ -64,7 +64,7 @@ public func multiply(_ a: RoundedRows, _ weight: RoundedMatrix) -> Matrix {
   precondition(a.columns == weight.inputs)
   let result = Matrix(unfilled: a.paddedRows, columns: weight.outputs)
   guard a.rows > 0 else { return result }
-  WorkMeter.measure(.products, operations: 2 * a.rows * weight.inputs * weight.outputs) {
+  WorkMeter.measure(.products, operations: 2 * a.rows * weight.inputs * weight.outputs, areRounded: true) {
     RoundedProduct.products.product(rows: a.paddedRows, weight).apply(a, weight, into: result)
   }
   return result
@@ -111,7 +111,7 @@ struct RoundedProduct: @unchecked Sendable {
   }
 
   private init?(rows count: Int, _ weight: RoundedMatrix) {
-    guard let engine = Self.engine,
+    guard
       let description = Self.describe(rows: count, inputs: weight.inputs, outputs: weight.outputs, weight.layout)
     else { return nil }
     defer { dnnl_primitive_desc_destroy(description) }
@@ -119,7 +119,6 @@ struct RoundedProduct: @unchecked Sendable {
     guard dnnl_primitive_create(&primitive, description) == dnnl_success, let primitive,
       let scratchpad = dnnl_primitive_desc_query_md(description, dnnl_query_scratchpad_md, 0)
     else { return nil }
-    _ = engine
     self.primitive = primitive
     self.scratchpad = scratchpad.pointee
     rows = Self.plain(count, weight.inputs, dnnl_bf16)

@@ -27,6 +27,8 @@ public enum WorkMeter {
     public var seconds: [WorkKind: Double] = [:]
     /// Floating-point operations of matrix products, two a multiply-add.
     public var operations = 0
+    /// Those of them in bfloat16.
+    public var roundedOperations = 0
   }
 
   private static let isOn = Atomic(false)
@@ -45,7 +47,9 @@ public enum WorkMeter {
   }
 
   @inline(__always)
-  static func measure(_ kind: WorkKind, operations: Int = 0, _ body: () -> Void) {
+  static func measure(
+    _ kind: WorkKind, operations: Int = 0, areRounded: Bool = false, _ body: () -> Void
+  ) {
     guard isOn.load(ordering: .relaxed) else { return body() }
     let start = DispatchTime.now().uptimeNanoseconds
     body()
@@ -53,6 +57,7 @@ public enum WorkMeter {
     work.withLock {
       $0.seconds[kind, default: 0] += seconds
       $0.operations += operations
+      if areRounded { $0.roundedOperations += operations }
     }
   }
 }

@@ -131,13 +131,15 @@ enum Report {
       String(format: "%.0f GFLOP/s, float32, one layer's shapes, %d rows a thread", b.productRate, b.productRows))
     if let peak = b.peakMemory { summary.add("peak memory", "\(peak >> 20) MB resident") }
     var passes = Table(
-      ["pass", "prompts", "s/prompt", "prompts/s", "GFLOP", "GFLOP/s", "of floor"]
-        + WorkKind.allCases.map(\.rawValue), right: Set(1..<12))
+      ["pass", "prompts", "s/prompt", "prompts/s", "GFLOP", "in bfloat16", "GFLOP/s", "of floor"]
+        + WorkKind.allCases.map(\.rawValue), right: Set(1..<14))
     for pass in b.passes {
       passes.add(
         [
           pass.name, "\(pass.prompts)", String(format: "%.4f", pass.seconds), String(format: "%.1f", 1 / pass.seconds),
-          String(format: "%.1f", pass.gigaOperations), String(format: "%.0f", pass.rate),
+          String(format: "%.1f", pass.gigaOperations),
+          String(format: "%.0f %%", 100 * pass.roundedGigaOperations / pass.gigaOperations),
+          String(format: "%.0f", pass.rate),
           String(format: "%.0f %%", 100 * pass.shareOfFloor),
         ] + WorkKind.allCases.map { String(format: "%.1f %%", 100 * (pass.work[$0.rawValue] ?? 0)) })
     }

@@ -56,6 +56,81 @@ struct MatrixProductTests {
     }
   }
 
+  @Test(
+    "a product with a transposed weight matrix is that of plain loops, whichever way round it is computed",
+    arguments: [8, 15, 16, 47, 127, 200], [(40, 24), (24, 40), (3, 8200)])
+  func weights(rows: Int, shape: (inner: Int, columns: Int)) {
+    let (k, n) = shape
+    let a = ElementwiseTests.matrix(rows, k, ElementwiseTests.wave)
+    let weight = Tensor(shape: [n, k], values: (0..<n * k).map { Float(cos(Double($0))) })
+    let result = ElementwiseTests.matrix(rows, n) { row, _ in Double(row) }
+    multiply(a.all, weight: weight, transposing: true, into: result.all, accumulating: true)
+    let values = weight.values
+    for row in [0, rows / 2, rows - 1] {
+      for column in stride(from: 0, to: n, by: max(1, n / 50)) {
+        let wanted = (0..<k).reduce(Double(row)) { $0 + Double(a[row, $1]) * Double(values[column * k + $1]) }
+        // Up to 40 products of numbers up to 3, and a number up to 200, in float32.
+        #expect(abs(Double(result[row, column]) - wanted) < 1e-4)
+      }
+    }
+  }
+
+  @Test("rounding takes the nearest bfloat16 of the difference", .enabled(if: RoundedMatrix.isSupported))
+  func rounding() throws {
+    // Eight bits of precision: 1 + 2⁻⁷ is a bfloat16; 1 + 2⁻⁹ rounds down, 1 + 3·2⁻⁹ up.
+    let numbers: [Float] = [1, 1 + 0x1p-7, 1 + 0x1p-9, 1 + 3 * 0x1p-9, -3 - 0x1p-8, 0, -0x1p-20, 1e30, 5]
+    let wanted: [Float] = [1, 1 + 0x1p-7, 1, 1 + 0x1p-7, -3, 0, -0x1p-20, 1e30, 5]
+    let identity = Tensor(
+      shape: [40, 40], values: (0..<1600).map { $0 / 40 == $0 % 40 ? 1 : 0 })
+    let x = Matrix(rows: 3, columns: 40)
+    let y = Matrix(rows: 3, columns: 40)
+    for column in 0..<40 {
+      for row in 0..<3 {
+        y[row, column] = Float(row * 2)
+        x[row, column] = Float(row * 2) + (row == 0 ? numbers[column % numbers.count] : Float(column))
+      }
+    }
+    let rounded = RoundedRows(rows: 3, columns: 40)
+    rounded.round(x.rows(0, count: 1), at: 0)
+    rounded.round(x.rows(1, count: 2), minus: y.rows(1, count: 2), at: 1)
+    let product = multiply(rounded, try #require(RoundedMatrix(identity, transposing: false)))
+    for column in 0..<40 {
+      // 2⁻⁸ of the number: 1e30 is no bfloat16.
+      #expect(abs(product[0, column] - wanted[column % wanted.count]) <= abs(wanted[column % wanted.count]) * 0x1p-8)
+      if column % wanted.count < 7 { #expect(product[0, column] == wanted[column % wanted.count]) }
+      #expect(product[1, column] == Float(column) && product[2, column] == Float(column))
+    }
+  }
+
+  @Test(
+    "products of rounded rows are those of plain loops over rounded numbers, either way round",
+    .enabled(if: RoundedMatrix.isSupported), arguments: [1, 16, 33, 200], [(33, 7), (256, 1024), (1024, 256)])
+  func roundedProducts(rows: Int, shape: (inner: Int, columns: Int)) throws {
+    let (k, n) = shape
+    /// The nearest of 8 bits, by arithmetic.
+    func nearest(_ x: Float) -> Double {
+      let unit = Double(x.ulp) * 65536
+      return (Double(x) / unit).rounded(.toNearestOrAwayFromZero) * unit
+    }
+    let a = ElementwiseTests.matrix(rows, k, ElementwiseTests.wave)
+    let plain = (0..<n * k).map { Float(cos(Double($0) * 1.7)) }
+    let turned = (0..<n * k).map { plain[($0 % k) * n + $0 / k] }
+    let rounded = RoundedRows(rows: rows, columns: k)
+    rounded.round(a.all, at: 0)
+    for (weight, isTransposed) in [
+      (Tensor(shape: [k, n], values: plain), false), (Tensor(shape: [n, k], values: turned), true),
+    ] {
+      let product = multiply(rounded, try #require(RoundedMatrix(weight, transposing: isTransposed)))
+      for row in Set([0, rows / 2, rows - 1]) {
+        for column in stride(from: 0, to: n, by: max(1, n / 20)) {
+          let wanted = (0..<k).reduce(0.0) { $0 + nearest(a[row, $1]) * nearest(plain[$1 * n + column]) }
+          // Up to 1,024 products of numbers up to 3, summed in float32.
+          #expect(abs(Double(product[row, column]) - wanted) < 2e-3)
+        }
+      }
+    }
+  }
+
   @Test("work shared between threads comes back in order", arguments: [1, 2, 5])
   func order(threads: Int) {
     #expect(concurrently(100, threads: ThreadCount(threads)) { $0 * $0 } == (0..<100).map { $0 * $0 })
