@@ -165,11 +165,7 @@ struct EncoderLayer {
     _ gradient: Slice, tape: Tape, context: Slice,
     feedForward observe: (_ output: Slice, _ activations: Slice) -> Void = { _, _ in }
   ) {
-    layerNormalizeBackward(
-      gradient, scale: weights.outputNorm.scale, normalized: tape.outputUnit.all,
-      deviation: tape.outputDeviation.all)
-    let activations = Matrix(unfilled: gradient.rows, columns: intermediate)
-    products.applyBackward(.output, gradient, into: activations.all, accumulating: false)
+    let activations = activationGradients(gradient, tape: tape)
     observe(gradient, activations.all)
     geluBackward(activations.all, at: tape.inputs.all)
     products.applyBackward(.intermediate, activations.all, into: gradient, accumulating: true)
@@ -177,6 +173,18 @@ struct EncoderLayer {
       gradient, scale: weights.attentionNorm.scale, normalized: tape.attentionUnit.all,
       deviation: tape.attentionDeviation.all)
     products.applyBackward(.attentionOutput, gradient, into: context, accumulating: false)
+  }
+
+  /// The way back from the layer's output to its activations after GELU, `[rows, intermediate]`.
+  ///
+  /// - Parameter gradient: With respect to the output, `[rows, hidden]`; afterwards to W2's output.
+  func activationGradients(_ gradient: Slice, tape: Tape) -> Matrix {
+    layerNormalizeBackward(
+      gradient, scale: weights.outputNorm.scale, normalized: tape.outputUnit.all,
+      deviation: tape.outputDeviation.all)
+    let activations = Matrix(unfilled: gradient.rows, columns: intermediate)
+    products.applyBackward(.output, gradient, into: activations.all, accumulating: false)
+    return activations
   }
 
   /// Adds to `input` what comes back through the three projections.
@@ -323,8 +331,48 @@ extension EncoderLayer {
       valueGradient: ForwardPass.gather(values.all, masks).all, addingTo: gradient)
   }
 
-  /// What a pass of whole prompts kept, as if only the masks had asked.
-  func atMasks(_ tape: LayerTape, _ packing: Packing) -> LayerTape {
+  /// The way back from a layer's output to its input of whole prompts and, in further rows, of the masks when nothing comes
+  /// back through other rows, so that each matrix is read once for both.
+  ///
+  /// - Parameters:
+  ///   - gradient: With respect to the output, `[rows + prompts, hidden]`; afterwards to the input.
+  ///   - tape: Of a pass of whole prompts that kept what the way back needs.
+  ///   - observe: As in ``backward(_:_:feedForward:)``, of all these rows.
+  func backwardToInputs(
+    _ gradient: Matrix, _ tape: LayerTape, _ packing: Packing,
+    feedForward observe: (_ output: Slice, _ activations: Slice) -> Void
+  ) {
+    let context = Matrix(unfilled: gradient.rows, columns: gradient.columns)
+    if let own = tape.tape {
+      finishBackward(
+        gradient.all, tape: own.rows(Array(0..<packing.rows) + packing.masks), context: context.all,
+        feedForward: observe)
+    }
+    func both() -> Matrix { Matrix(unfilled: gradient.rows, columns: gradient.columns) }
+    let (queries, keys, values) = (both(), both(), both())
+    attendBackward(
+      gradient: context.rows(0, count: packing.rows), queries: tape.queries.all, keys: tape.keys.all,
+      values: tape.values.all, spans: tape.spans, probabilities: tape.probabilities,
+      queryGradient: queries.rows(0, count: packing.rows), keyGradient: keys.rows(0, count: packing.rows),
+      valueGradient: values.rows(0, count: packing.rows))
+    let masks = atMasks(tape, packing)
+    let (maskKeys, maskValues) = (
+      Matrix(unfilled: packing.rows, columns: gradient.columns),
+      Matrix(unfilled: packing.rows, columns: gradient.columns)
+    )
+    attendBackward(
+      gradient: context.rows(packing.rows, count: packing.count), queries: masks.queries.all, keys: masks.keys.all,
+      values: masks.values.all, spans: masks.spans, probabilities: masks.probabilities,
+      queryGradient: queries.rows(packing.rows, count: packing.count), keyGradient: maskKeys.all,
+      valueGradient: maskValues.all)
+    keys.rows(packing.rows, count: packing.count).copy(from: ForwardPass.gather(maskKeys.all, packing.masks).all)
+    values.rows(packing.rows, count: packing.count).copy(from: ForwardPass.gather(maskValues.all, packing.masks).all)
+    projectBackward(
+      queryGradient: queries.all, keyGradient: keys.all, valueGradient: values.all, addingTo: gradient.all)
+  }
+
+  /// Queries and probabilities of a pass of whole prompts, as if only the masks had asked.
+  private func atMasks(_ tape: LayerTape, _ packing: Packing) -> LayerTape {
     let spans = packing.maskSpans
     let probabilities = Matrix(unfilled: 1, columns: headCount * AttentionSpan.probabilityCount(spans))
     for (prompt, (own, whole)) in zip(spans, tape.spans).enumerated() {
@@ -335,6 +383,6 @@ extension EncoderLayer {
     }
     return LayerTape(
       queries: ForwardPass.gather(tape.queries.all, packing.masks), keys: tape.keys, values: tape.values, spans: spans,
-      probabilities: probabilities, tape: tape.tape.map { $0.rows(packing.masks) })
+      probabilities: probabilities, tape: nil)
   }
 }

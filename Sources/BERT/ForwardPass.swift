@@ -139,23 +139,28 @@ final class ForwardPass: @unchecked Sendable {
   ) -> (probabilities: [Float], gradients: [Matrix], maskGradients: [Matrix]) {
     defer { tapes = [] }
     let (probabilities, top) = model.head.probabilityGradient(states, answers)
-    var gradient = top
-    let maskGradient = Self.gather(top.all, Array(0..<packing.count))
+    let last = model.layerCount - 1
     var gradients: [Matrix] = []
     var maskGradients: [Matrix] = []
-    for index in stride(from: model.layerCount - 1, through: 0, by: -1) {
-      let isLast = index == model.layerCount - 1
+    /// Keeps what came back to the masks' activations, of whole prompts and of the masks alone.
+    func keep(_ activations: Slice) {
+      gradients.append(Self.gather(activations, packing.masks))
+      maskGradients.append(Self.gather(activations, Array(packing.rows..<packing.rows + packing.count)))
+    }
+    // In the last layer only the masks asked, so that both are the same.
+    let below = model.layer(last).backwardToInput(top.all, tapes[last], packing, isLast: true) { _, activations in
+      gradients.append(Self.gather(activations, Array(0..<packing.count)))
+      maskGradients.append(gradients[0])
+    }
+    let gradient = Matrix(unfilled: packing.rows + packing.count, columns: model.hidden)
+    gradient.rows(0, count: packing.rows).copy(from: below.all)
+    gradient.rows(packing.rows, count: packing.count).copy(from: Self.gather(below.all, packing.masks).all)
+    for index in stride(from: last - 1, through: 0, by: -1) {
       let layer = model.layer(index)
-      let asked = isLast ? Array(0..<packing.count) : packing.masks
-      func keep(_ activations: Slice) { gradients.append(Self.gather(activations, asked)) }
-      let maskTape = isLast ? tapes[index] : layer.atMasks(tapes[index], packing)
-      layer.backwardAtMasks(maskGradient.all, maskTape, masks: packing.masks) {
-        maskGradients.append(Self.gather($1, Array(0..<packing.count)))
-      }
-      if index == 0 {
-        _ = layer.backward(gradient.all, tapes[index]) { keep($1) }
-      } else {
-        gradient = layer.backwardToInput(gradient.all, tapes[index], packing, isLast: isLast) { keep($1) }
+      if index > 0 {
+        layer.backwardToInputs(gradient, tapes[index], packing) { keep($1) }
+      } else if let tape = tapes[index].tape {
+        keep(layer.activationGradients(gradient.all, tape: tape.rows(Array(0..<packing.rows) + packing.masks)).all)
       }
     }
     return (probabilities, gradients.reversed(), maskGradients.reversed())

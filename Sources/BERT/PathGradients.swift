@@ -250,7 +250,7 @@ extension BERT {
   }
 
   /// Bytes that one point takes in a pass: what each layer above keeps per row, what one layer works with on its way
-  /// back, and the logits.
+  /// back, a rounded product, and the logits.
   ///
   /// Keys and values are kept of every row.
   private func pathBytes(length: Int, layer: Int, onlyMask: Bool) -> Int {
@@ -259,7 +259,9 @@ extension BERT {
     let kept =
       rows * (3 * hidden + configuration.intermediateSize) + length * 2 * hidden + rows * configuration.headCount
       * length
-    let working = above > 0 ? rows * (5 * hidden + 2 * configuration.intermediateSize) + length * 2 * hidden : 0
+    let rounding = onlyMask || !RoundedMatrix.isSupported ? 0 : rows * configuration.intermediateSize * 3 / 2
+    let working =
+      above > 0 ? rows * (5 * hidden + 2 * configuration.intermediateSize) + length * 2 * hidden + rounding : 0
     let ends = 2 * configuration.vocabularySize + 2 * configuration.intermediateSize
     return 4 * (above * kept + working + ends)
   }
