@@ -75,6 +75,10 @@ package enum AdaptivePath {
   /// What points of `[MASK]` cost by their arithmetic: passes of so few rows reach less than half of the speed.
   static let fewRowsCost = 2.5
 
+  /// Word pieces of the longest prompts whose points are rounded; longer ones ask for so few whole points that keeping what
+  /// these start from costs more.
+  static let mostRoundedPieces = 128
+
   /// What a whole prompt costs in a layer, by what a row of it costs in float32: bfloat16 products run twice as fast, and of
   /// `[MASK]` there is an exact one besides.
   static func promptCost(pieces: Int, rounding: Bool) -> Double {

@@ -53,9 +53,13 @@ extension BERT {
     let memory = max(memory - mostKeptBytes, memory / 2)
     // Traced prompts may take half of the memory; what is left of it goes to their points. Beside its trace the adaptive rule
     // keeps about eight values a neuron.
-    // Products are rounded where what that takes fits for every prompt.
+    // Products are rounded where what that takes leaves room for as many prompts as there are threads.
     let rounding =
-      rule == .adaptive && targets.allSatisfy { traceBytes($0, rounding: true) <= memory / 2 }
+      rule == .adaptive
+      && targets.allSatisfy {
+        $0.prompt.ids.count <= AdaptivePath.mostRoundedPieces
+          && threads.value * traceBytes($0, rounding: true) <= memory / 2
+      }
     func bytes(_ target: AttributionTarget) -> Int {
       traceBytes(target, rounding: rounding)
         + (rule == .adaptive ? 8 * 4 * layerCount * configuration.intermediateSize : 0)

@@ -73,6 +73,7 @@ public struct RecordEvaluation: Sendable, Encodable {
         control: record.method.isSequential == true
           ? nil : try evaluation(source.replacing(method.valueSlots(of: random, in: source)), random))
     }
+    let layers = record.method.controlLayers(source.bert.configuration.layerCount)
     switch record.kind {
     case .update:
       let method = try UpdateMethod(record.method)
@@ -85,7 +86,6 @@ public struct RecordEvaluation: Sendable, Encodable {
         guard let new = record.newAnswer else { throw EditError.incompleteRecord(field: "newAnswer") }
         edits = [FactEdit(fact: fact, newAnswer: new, prompts: record.prompts)]
       }
-      let layers = method.controlLayers(source.bert.configuration.layerCount)
       let questions = try EvaluationQuestions(
         updating: edits, heldBack: heldBack, in: catalogue, model: source, seed: record.seed)
       let editing = try method.bound(
@@ -122,7 +122,7 @@ public struct RecordEvaluation: Sendable, Encodable {
       let editing = try method.bound(
         to: relation, facts: facts, in: source, catalogue: catalogue, questions: questions, order: order,
         seed: record.seed, threads: threads)
-      erasure = try judge(editing, layers: method.controlLayers(source.bert.configuration.layerCount)) {
+      erasure = try judge(editing, layers: layers) {
         try ErasureEvaluation(
           before: source, after: $0, questions: questions, change: $1, order: order, threads: threads)
       }
@@ -160,5 +160,21 @@ public struct RecordEvaluation: Sendable, Encodable {
     try container.encodeIfPresent(update?.control, forKey: .control)
     if let control = batch?.control { try container.encode(control, forKey: .control) }
     if let control = erasure?.control { try container.encode(control, forKey: .control) }
+  }
+}
+
+extension EditRecord.Method {
+  /// What steered an optimised edit; nil for the paper's methods.
+  ///
+  /// - Throws: ``EditError/incompleteRecord(field:)``.
+  func optimizationIfOptimized() throws(EditError) -> SlotOptimization? {
+    guard name == "optimized" else { return nil }
+    guard let optimization else { throw .incompleteRecord(field: "optimization") }
+    return optimization
+  }
+
+  /// The layers from which a control draws its random neurons: the edited ones, or all for the paper's methods.
+  fileprivate func controlLayers(_ layerCount: Int) -> [Int] {
+    optimization?.editedLayers(layerCount) ?? Array(0..<layerCount)
   }
 }

@@ -23,22 +23,13 @@ public enum UpdateMethod: Sendable, Hashable {
   ///
   /// - Throws: ``EditError/incompleteRecord(field:)``.
   init(_ method: EditRecord.Method) throws(EditError) {
-    if method.name == "optimized" {
-      guard let parameters = method.optimization else { throw .incompleteRecord(field: "optimization") }
+    if let parameters = try method.optimizationIfOptimized() {
       self = .optimized(parameters)
     } else {
       guard let lambda1 = method.lambda1, let lambda2 = method.lambda2 else {
         throw .incompleteRecord(field: "lambda1 and lambda2")
       }
       self = .paper(lambda1: lambda1, lambda2: lambda2)
-    }
-  }
-
-  /// The layers from which a control draws its random neurons: all for the paper's method, the edited ones otherwise.
-  func controlLayers(_ layerCount: Int) -> [Int] {
-    switch self {
-    case .paper: Array(0..<layerCount)
-    case .optimized(let parameters): parameters.editedLayers(layerCount)
     }
   }
 

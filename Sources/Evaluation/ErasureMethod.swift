@@ -1,0 +1,71 @@
+import BERT
+import Checkpoint
+import Editing
+import Kernels
+import Neurons
+import Relations
+
+/// How an erasure computes its value slots, before it is bound to a model and facts.
+public enum ErasureMethod: Sendable, Hashable {
+  /// The paper's: the `top` neurons in most refined sets, their slots filled.
+  case paper(top: Int, fill: PaperErasure.Fill)
+  /// Optimised slots.
+  case optimized(SlotOptimization)
+
+  /// As the record keeps it.
+  var recorded: EditRecord.Method {
+    switch self {
+    case .paper(let top, let fill): EditRecord.Method(name: "paper", top: top, fill: fill)
+    case .optimized(let parameters): EditRecord.Method(name: "optimized", optimization: parameters)
+    }
+  }
+
+  /// The method of a record.
+  ///
+  /// - Throws: ``EditError/incompleteRecord(field:)``.
+  init(_ method: EditRecord.Method) throws(EditError) {
+    if let parameters = try method.optimizationIfOptimized() {
+      self = .optimized(parameters)
+    } else {
+      guard let fill = method.fill else { throw .incompleteRecord(field: "fill") }
+      self = .paper(top: method.top ?? 20, fill: fill)
+    }
+  }
+
+  /// The method for these facts of a relation.
+  func bound(
+    to relation: Relation, facts: [Fact], in model: MaskedLanguageModel, catalogue: RelationCatalogue,
+    questions: EvaluationQuestions, order: AnswerOrder, seed: UInt64, threads: ThreadCount
+  ) throws -> any EditingMethod {
+    switch self {
+    case .paper(_, let fill): return PaperErasure(fill: fill)
+    case .optimized(let parameters):
+      return try Self.optimized(
+        parameters, relation, facts, in: model, catalogue: catalogue, questions: questions, order: order, seed: seed,
+        threads: threads)
+    }
+  }
+
+  /// Prompts of the relation that an optimised erasure is made from, at most.
+  static let promptCount = 600
+
+  static func optimized(
+    _ parameters: SlotOptimization, _ relation: Relation, _ facts: [Fact], in model: MaskedLanguageModel,
+    catalogue: RelationCatalogue, questions: EvaluationQuestions, order: AnswerOrder, seed: UInt64,
+    threads: ThreadCount
+  ) throws -> OptimizedErasure {
+    var generator = SeededGenerator(seed: seed &+ 2)
+    let prompts = facts.flatMap { fact in relation.prompts(for: fact).map { (prompt: $0, answer: fact.answer) } }
+    // An answer of several pieces is forgotten with its first.
+    let targets = try prompts.shuffled(using: &generator).prefix(Self.promptCount).map {
+      try model.factors($0.prompt, answer: $0.answer, order: order)[0]
+    }
+    let neighbours = Neighbours(
+      catalogue: catalogue, excluded: questions.facts, subjects: [], heldBack: [])
+    return OptimizedErasure(
+      targets: Array(targets), answerCount: Set(facts.map(\.answer)).count,
+      neighbours: try neighbours.draw(
+        of: [relation.name], same: 0, others: parameters.otherRelations, in: model, using: &generator),
+      optimization: parameters, threads: threads)
+  }
+}
