@@ -60,6 +60,9 @@ package enum AdaptivePath {
   static let leastMargin = 0.002
 
   /// Errors below this share of the threshold are not worth another point of the whole prompt.
+  ///
+  /// Rounded points, which may be off by about as much, are not reckoned with: what they could decide lies far within the
+  /// 1 % of the threshold in which coarse sets may differ.
   static let tolerated = 0.0005
 
   /// How many times its gradient at α = 1 a layer's largest score may be, at most.

@@ -46,28 +46,32 @@ extension BERT {
   ///   - targets: Prompts with the answers whose probability is attributed.
   ///   - rule: How the integral is approximated.
   ///   - threads: Threads to use.
-  ///   - memory: Bytes that may be used beside the weights.
+  ///   - memory: Bytes that may be used beside the weights. The adaptive rule rounds weights to bfloat16 where the CPU
+  ///     multiplies it, for prompts that are not long, and where this is little beside `memory`; these bytes come on top.
   public func attributions(
     _ targets: [AttributionTarget], rule: AttributionRule, threads: ThreadCount = .allCores, memory: Int = 1 << 30
   ) -> [AttributionScores] {
     let memory = max(memory - mostKeptBytes, memory / 2)
+    /// Whether a prompt's points may be rounded: where the rounded weights, and traces for as many prompts as run at a time,
+    /// do not take too much of the memory.
+    func mayRound(_ target: AttributionTarget) -> Bool {
+      rule == .adaptive && target.prompt.ids.count <= AdaptivePath.mostRoundedPieces
+        && roundedWeightBytes <= memory / 3
+        && min(threads.value, targets.count) * traceBytes(target, rounding: true) <= memory / 2
+    }
     // Traced prompts may take half of the memory; what is left of it goes to their points. Beside its trace the adaptive rule
     // keeps about eight values a neuron.
-    // Products are rounded where what that takes leaves room for as many prompts as there are threads.
-    let rounding =
-      rule == .adaptive
-      && targets.allSatisfy {
-        $0.prompt.ids.count <= AdaptivePath.mostRoundedPieces
-          && threads.value * traceBytes($0, rounding: true) <= memory / 2
-      }
     func bytes(_ target: AttributionTarget) -> Int {
-      traceBytes(target, rounding: rounding)
+      traceBytes(target, rounding: mayRound(target))
         + (rule == .adaptive ? 8 * 4 * layerCount * configuration.intermediateSize : 0)
     }
     var (start, end, traced) = (0, 0, 0)
     var result: [AttributionScores] = []
     while start < targets.count {
-      while end < targets.count, end == start || traced + bytes(targets[end]) <= memory / 2 {
+      let rounding = mayRound(targets[start])
+      while end < targets.count, mayRound(targets[end]) == rounding,
+        end == start || traced + bytes(targets[end]) <= memory / 2
+      {
         traced += bytes(targets[end])
         end += 1
       }

@@ -10,17 +10,24 @@ public struct BERT: Sendable {
   public let configuration: BERTConfiguration
   /// The weights.
   public let weights: BERTWeights
-  private let rounded = RoundedWeights.Shared()
+  private let rounded: RoundedWeights.Shared
 
   /// A model of weights whose shapes have been checked against `configuration`.
   public init(configuration: BERTConfiguration, weights: BERTWeights) {
+    self.init(configuration: configuration, weights: weights, rounded: RoundedWeights.Shared())
+  }
+
+  private init(configuration: BERTConfiguration, weights: BERTWeights, rounded: RoundedWeights.Shared) {
     self.configuration = configuration
     self.weights = weights
+    self.rounded = rounded
   }
 
   /// The model with some value slots replaced; only the W2 of the layers concerned is copied.
   public func replacing(_ slots: [ValueSlot]) -> BERT {
-    BERT(configuration: configuration, weights: weights.replacingValueSlots(slots))
+    BERT(
+      configuration: configuration, weights: weights.replacingValueSlots(slots),
+      rounded: rounded.without(.output, of: Set(slots.map(\.layer))))
   }
 
   var layerCount: Int { configuration.layerCount }

@@ -160,7 +160,12 @@ final class ForwardPass: @unchecked Sendable {
       if index > 0 {
         layer.backwardToInputs(gradient, tapes[index], packing) { keep($1) }
       } else if let tape = tapes[index].tape {
-        keep(layer.activationGradients(gradient.all, tape: tape.rows(Array(0..<packing.rows) + packing.masks)).all)
+        // Nothing goes further down, so that only the masks' rows matter.
+        let own = Array(packing.rows..<packing.rows + packing.count)
+        let activations = layer.activationGradients(
+          Self.gather(gradient.all, packing.masks + own).all, tape: tape.rows(packing.masks + packing.masks))
+        gradients.append(Self.gather(activations.all, Array(0..<packing.count)))
+        maskGradients.append(Self.gather(activations.all, Array(packing.count..<2 * packing.count)))
       }
     }
     return (probabilities, gradients.reversed(), maskGradients.reversed())

@@ -67,6 +67,7 @@ final class RecordedProducts: LayerProducts {
     outputs[matrix] = copy
   }
 
+  /// Not recorded: a rounded way back starts from nothing.
   func applyBackward(_ matrix: LayerMatrix, _ gradient: Slice, into input: Slice, accumulating: Bool) {
     exact.applyBackward(matrix, gradient, into: input, accumulating: accumulating)
   }

@@ -81,8 +81,8 @@ extension BERT {
   /// - Parameters:
   ///   - targets: Prompts with their answers.
   ///   - endpoints: Whether to take the gradients at α = 1 as well, which costs one way back for all layers together.
-  ///   - rounding: Whether points through whole prompts may be taken with bfloat16 products later, see ``RoundedProducts``;
-  ///     nothing comes of it where this CPU does not multiply it.
+  ///   - rounding: Whether points through whole prompts may be taken with bfloat16 products later, of all rows but
+  ///     those of `[MASK]`; nothing comes of it where this CPU does not multiply bfloat16.
   ///   - threads: Threads to use.
   public func trace(
     _ targets: [AttributionTarget], endpoints: Bool, rounding: Bool = false, threads: ThreadCount = .allCores
@@ -131,7 +131,8 @@ extension BERT {
     memory: Int = 1 << 30
   ) -> [[PathSum]] {
     let width = configuration.intermediateSize
-    let plan = split(traced, points, onlyMask: false, threads: threads, memory: memory)
+    let plan = split(
+      traced, points, onlyMask: false, rounding: rounding && traced.allowsRounding, threads: threads, memory: memory)
     let partial = concurrently(plan.count, threads: threads) { index in
       let (group, points) = plan[index]
       let (probabilities, gradients) = take(traced, points, of: group, onlyMask: false, rounding: rounding)
@@ -167,7 +168,7 @@ extension BERT {
   public func maskPathPoints(
     _ traced: TracedPrompts, _ points: [WeightedPoint], threads: ThreadCount = .allCores, memory: Int = 1 << 30
   ) -> [PathSum] {
-    let plan = split(traced, points, onlyMask: true, threads: threads, memory: memory)
+    let plan = split(traced, points, onlyMask: true, rounding: false, threads: threads, memory: memory)
     let found = concurrently(plan.count, threads: threads) { index in
       let (group, points) = plan[index]
       let (probabilities, gradients) = take(traced, points, of: group, onlyMask: true, rounding: false)
@@ -203,7 +204,8 @@ extension BERT {
   /// A pass has up to ``packedRows`` rows in its widest layer, fewer where that leaves no work for a thread, and as many
   /// points as `memory` holds, but at least one.
   private func split(
-    _ traced: TracedPrompts, _ points: [WeightedPoint], onlyMask: Bool, threads: ThreadCount, memory: Int
+    _ traced: TracedPrompts, _ points: [WeightedPoint], onlyMask: Bool, rounding: Bool, threads: ThreadCount,
+    memory: Int
   ) -> [(group: Int, points: [WeightedPoint])] {
     func rows(_ point: WeightedPoint) -> Int {
       point.layer < layerCount - 1 && !onlyMask ? traced.targets[point.target].prompt.ids.count : 1
@@ -221,7 +223,8 @@ extension BERT {
       var (used, taken) = (0, 0)
       for point in own {
         let cost = pathBytes(
-          length: traced.targets[point.target].prompt.ids.count, layer: point.layer, onlyMask: onlyMask)
+          length: traced.targets[point.target].prompt.ids.count, layer: point.layer, onlyMask: onlyMask,
+          rounding: rounding)
         if !current.isEmpty, used + rows(point) / 2 > limit || taken + cost > bytes {
           passes.append((group, current))
           (current, used, taken) = ([], 0, 0)
@@ -240,6 +243,17 @@ extension BERT {
     }
   }
 
+  /// Bytes that the matrices take when rounded, both ways; 0 where this CPU does not multiply bfloat16.
+  public var roundedWeightBytes: Int {
+    guard RoundedMatrix.isSupported else { return 0 }
+    return 4
+      * (0..<layerCount).reduce(0) { sum, layer in
+        RoundedWeights.matrices(of: layer, of: layerCount).reduce(sum) {
+          $0 + $1.projection(of: weights.layers[layer]).weight.count
+        }
+      }
+  }
+
   /// Bytes that a traced prompt keeps: input, queries, keys and values of every layer, and with `rounding` what goes into
   /// and comes out of its matrices.
   ///
@@ -253,15 +267,15 @@ extension BERT {
   /// back, a rounded product, and the logits.
   ///
   /// Keys and values are kept of every row.
-  private func pathBytes(length: Int, layer: Int, onlyMask: Bool) -> Int {
+  private func pathBytes(length: Int, layer: Int, onlyMask: Bool, rounding: Bool) -> Int {
     let above = max(0, layerCount - 1 - layer)
     let rows = onlyMask ? 1 : length
     let kept =
       rows * (3 * hidden + configuration.intermediateSize) + length * 2 * hidden + rows * configuration.headCount
       * length
-    let rounding = onlyMask || !RoundedMatrix.isSupported ? 0 : rows * configuration.intermediateSize * 3 / 2
+    let roundedProduct = rounding ? rows * configuration.intermediateSize * 3 / 2 : 0
     let working =
-      above > 0 ? rows * (5 * hidden + 2 * configuration.intermediateSize) + length * 2 * hidden + rounding : 0
+      above > 0 ? rows * (5 * hidden + 2 * configuration.intermediateSize) + length * 2 * hidden + roundedProduct : 0
     let ends = 2 * configuration.vocabularySize + 2 * configuration.intermediateSize
     return 4 * (above * kept + working + ends)
   }

@@ -87,18 +87,19 @@ extension BERT {
   }
 
   /// Consecutive prompts that together have about `limit` rows, or one longer prompt each, in passes of about the same size.
-  func packs(_ prompts: [EncodedPrompt], rows limit: Int) -> [Range<Int>] {
+  package func packs(_ prompts: [EncodedPrompt], rows limit: Int) -> [Range<Int>] {
     let total = prompts.reduce(0) { $0 + $1.ids.count }
     let count = max(1, (total + limit - 1) / limit)
     var result: [Range<Int>] = []
-    var (start, before) = (0, 0)
+    var (start, before, current) = (0, 0, 0)
     for (index, prompt) in prompts.enumerated() {
       // A prompt goes to the pass in whose share of all rows its middle lies.
-      let isNext = (2 * before + prompt.ids.count) * count >= 2 * total * (result.count + 1)
-      if isNext, index > start {
+      let share = (2 * before + prompt.ids.count) * count / max(1, 2 * total)
+      if share != current, index > start {
         result.append(start..<index)
         start = index
       }
+      current = share
       before += prompt.ids.count
     }
     if start < prompts.count { result.append(start..<prompts.count) }

@@ -22,11 +22,12 @@ struct RoundedWeights: Sendable {
     return layer == layerCount - 1 ? [.key, .value] : LayerMatrix.allCases
   }
 
-  /// Rounds; nil where this CPU does not multiply bfloat16.
-  init?(_ model: BERT, threads: ThreadCount) {
+  /// Rounds what `known` lacks; nil where this CPU does not multiply bfloat16.
+  init?(_ model: BERT, known: [Layer]?, threads: ThreadCount) {
     guard RoundedMatrix.isSupported else { return nil }
+    var layers = known ?? Array(repeating: Layer(), count: model.layerCount)
     let places = (0..<model.layerCount).flatMap { layer in
-      Self.matrices(of: layer, of: model.layerCount).map { (layer, $0) }
+      Self.matrices(of: layer, of: model.layerCount).filter { layers[layer][$0] == nil }.map { (layer, $0) }
     }
     let rounded = concurrently(places.count, threads: threads) { index -> Projection? in
       let (layer, matrix) = places[index]
@@ -37,7 +38,6 @@ struct RoundedWeights: Sendable {
       else { return nil }
       return Projection(up: up, down: down)
     }
-    var layers = Array(repeating: Layer(), count: model.layerCount)
     for ((layer, matrix), projection) in zip(places, rounded) {
       guard let projection else { return nil }
       layers[layer][matrix] = projection
@@ -48,14 +48,25 @@ struct RoundedWeights: Sendable {
   /// The rounded weights of one model, made when first asked for.
   final class Shared: Sendable {
     private let made = Mutex<RoundedWeights??>(nil)
+    /// Those that another model has and this one shares.
+    private let known: [Layer]?
+
+    init(known: [Layer]? = nil) { self.known = known }
 
     func of(_ model: BERT, threads: ThreadCount) -> RoundedWeights? {
       made.withLock { made in
         if let made { return made }
-        let weights = RoundedWeights(model, threads: threads)
+        let weights = RoundedWeights(model, known: known, threads: threads)
         made = .some(weights)
         return weights
       }
+    }
+
+    /// For a model in which one matrix of some layers is another; shares what has been made of the rest.
+    func without(_ matrix: LayerMatrix, of changed: Set<Int>) -> Shared {
+      var layers = made.withLock { $0??.layers } ?? known
+      for layer in changed where layers?.indices.contains(layer) == true { layers?[layer][matrix] = nil }
+      return Shared(known: layers)
     }
   }
 }

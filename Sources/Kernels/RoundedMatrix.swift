@@ -93,13 +93,16 @@ struct RoundedProduct: @unchecked Sendable {
       let rows: Int
       let inputs: Int
       let outputs: Int
+      /// Threads that calls from this thread may use: oneDNN lays its work out for so many.
+      let threads: Int32
     }
     private let lock = NSLock()
     private var made: [Shape: RoundedProduct] = [:]
 
     func product(rows: Int, _ weight: RoundedMatrix) -> RoundedProduct {
       lock.withLock {
-        let shape = Shape(rows: rows, inputs: weight.inputs, outputs: weight.outputs)
+        let shape = Shape(
+          rows: rows, inputs: weight.inputs, outputs: weight.outputs, threads: omp_get_max_threads())
         if let found = made[shape] { return found }
         guard let product = RoundedProduct(rows: rows, weight) else {
           preconditionFailure("oneDNN made a layout of bfloat16 weights and refuses a product with it")

@@ -11,7 +11,7 @@ public enum WorkKind: String, Sendable, CaseIterable, Codable {
   case softmax
   /// Layer normalisation and its way back.
   case normalization
-  /// Biases, residuals and sums.
+  /// Biases, residuals and sums, and turning what was computed the other way round.
   case addition
   /// To bfloat16, with the differences that are rounded.
   case rounding

@@ -65,6 +65,27 @@ struct PredictionTests {
     }
   }
 
+  @Test("passes cover the prompts in order, none without need, whatever lengths follow each other")
+  func packs() throws {
+    let model = try Fixture.open()
+    let short = try #require(try Golden.all().map { try model.encode($0.text) }.min { $0.ids.count < $1.ids.count })
+    let long = try model.encode("[MASK]" + String(repeating: " a", count: 17))
+    let limit = 2 * short.ids.count
+    #expect(long.ids.count > limit)
+    for prompts in [
+      Array(repeating: short, count: 9), [long] + Array(repeating: short, count: 20),
+      Array(repeating: long, count: 5) + Array(repeating: short, count: 7), [short, long, short, long, short], [],
+    ] {
+      let passes = model.bert.packs(prompts, rows: limit)
+      #expect(passes.flatMap { Array($0) } == Array(prompts.indices))
+      let total = prompts.reduce(0) { $0 + $1.ids.count }
+      #expect(passes.count <= (total + limit - 1) / limit)
+      for pass in passes where pass.count > 1 {
+        #expect(prompts[pass].reduce(0) { $0 + $1.ids.count } < limit + long.ids.count)
+      }
+    }
+  }
+
   @Test(
     "suppressing and amplifying a neuron is what the oracle gives for a scaled activation", arguments: [Float(0), 2])
   func interventions(factor: Float) throws {

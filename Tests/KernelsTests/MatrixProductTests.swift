@@ -131,6 +131,26 @@ struct MatrixProductTests {
     }
   }
 
+  @Test(
+    "a rounded product that one thread has made is the same when all threads share it",
+    .enabled(if: RoundedMatrix.isSupported))
+  func sharedProducts() throws {
+    let weight = try #require(
+      RoundedMatrix(
+        Tensor(shape: [256, 512], values: (0..<256 * 512).map { Float(sin(Double($0))) }), transposing: false))
+    let x = ElementwiseTests.matrix(96, 256, ElementwiseTests.wave)
+    func product(_ threads: ThreadCount) -> [Float] {
+      useThreads(threads)
+      let rows = RoundedRows(rows: 96, columns: 256)
+      rows.round(x.all, at: 0)
+      return multiply(rows, weight).all.values
+    }
+    let alone = product(ThreadCount(1))
+    // 256 products of numbers up to 3 and 1, summed in float32 in another order at most.
+    #expect(zip(alone, product(.allCores)).allSatisfy { abs($0 - $1) < 1e-3 })
+    #expect(product(ThreadCount(1)) == alone)
+  }
+
   @Test("work shared between threads comes back in order", arguments: [1, 2, 5])
   func order(threads: Int) {
     #expect(concurrently(100, threads: ThreadCount(threads)) { $0 * $0 } == (0..<100).map { $0 * $0 })
