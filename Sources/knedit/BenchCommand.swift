@@ -23,7 +23,9 @@ struct BenchCommand: ParsableCommand {
     help: "How many prompts to take, without sentences: of each relation's first fact, one wording after another.")
   var limit = 8
 
-  @Option(help: "Megabytes that locating may take beside the weights.")
+  @Option(
+    help:
+      "Megabytes that locating may take beside the weights and, for prompts of up to 128 pieces, their bfloat16 copy.")
   var memory = 1024
 
   @OptionGroup var model: ModelOptions

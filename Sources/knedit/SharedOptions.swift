@@ -86,7 +86,9 @@ struct LocateOptions: ParsableArguments {
   @Flag(help: "Locate by activation alone, the paper's baseline.")
   var baseline = false
 
-  @Option(help: "Megabytes that locating may take beside the weights.")
+  @Option(
+    help:
+      "Megabytes that locating may take beside the weights and, for prompts of up to 128 pieces, their bfloat16 copy.")
   var memory = 1024
 
   func validate() throws {
