@@ -47,8 +47,8 @@ public final class RoundedMatrix: @unchecked Sendable {
     }
     weight.withUnsafeBufferPointer { source in
       guard let base = source.baseAddress else { return }
-      RoundedProduct.execute(
-        reorder,
+      execute(
+        reorder, on: engine,
         [(DNNL_ARG_SRC_0, plain, UnsafeMutableRawPointer(mutating: base)), (DNNL_ARG_DST_0, packed, values)])
     }
   }
@@ -171,29 +171,12 @@ struct RoundedProduct: @unchecked Sendable {
     var needed = scratchpad
     let scratch = MatrixMemory.shared.take(byteCount: dnnl_memory_desc_get_size(&needed))
     defer { MatrixMemory.shared.give(scratch) }
-    Self.execute(
-      primitive,
+    execute(
+      primitive, on: Self.engine,
       [
         (DNNL_ARG_SRC_0, rows, UnsafeMutableRawPointer(a.base)), (DNNL_ARG_WEIGHTS_0, weight.layout, weight.values),
         (DNNL_ARG_DST_0, self.result, UnsafeMutableRawPointer(result.base)),
         (DNNL_ARG_SCRATCHPAD, scratchpad, scratch.start),
       ])
-  }
-
-  /// Every pointer is to as many bytes as its description says.
-  static func execute(
-    _ primitive: dnnl_primitive_t?, _ values: [(Int32, dnnl_memory_desc_t, UnsafeMutableRawPointer)]
-  ) {
-    var stream: dnnl_stream_t?
-    dnnl_stream_create(&stream, engine, UInt32(dnnl_stream_default_flags.rawValue))
-    defer { dnnl_stream_destroy(stream) }
-    let arguments = values.map { argument, description, pointer in
-      var memory: dnnl_memory_t?
-      withUnsafePointer(to: description) { _ = dnnl_memory_create(&memory, $0, engine, pointer) }
-      return dnnl_exec_arg_t(arg: argument, memory: memory)
-    }
-    defer { for argument in arguments { dnnl_memory_destroy(argument.memory) } }
-    let status = dnnl_primitive_execute(primitive, stream, Int32(arguments.count), arguments)
-    precondition(status == dnnl_success && dnnl_stream_wait(stream) == dnnl_success, "oneDNN failed on a product")
   }
 }

@@ -108,16 +108,6 @@ struct VectorPrimitive: @unchecked Sendable {
   }
 
   private func execute(_ values: [(Int32, UnsafeMutablePointer<Float>)]) {
-    var stream: dnnl_stream_t?
-    dnnl_stream_create(&stream, engine, UInt32(dnnl_stream_default_flags.rawValue))
-    defer { dnnl_stream_destroy(stream) }
-    let arguments = values.map { argument, pointer in
-      var memory: dnnl_memory_t?
-      withUnsafePointer(to: description) { _ = dnnl_memory_create(&memory, $0, engine, pointer) }
-      return dnnl_exec_arg_t(arg: argument, memory: memory)
-    }
-    defer { for argument in arguments { dnnl_memory_destroy(argument.memory) } }
-    let status = dnnl_primitive_execute(primitive, stream, Int32(arguments.count), arguments)
-    precondition(status == dnnl_success && dnnl_stream_wait(stream) == dnnl_success, "oneDNN failed on a run of values")
+    Kernels.execute(primitive, on: engine, values.map { ($0, description, UnsafeMutableRawPointer($1)) })
   }
 }
