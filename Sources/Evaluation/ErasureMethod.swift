@@ -1,8 +1,6 @@
 import BERT
-import Checkpoint
 import Editing
 import Kernels
-import Neurons
 import Relations
 
 /// How an erasure computes its value slots, before it is bound to a model and facts.

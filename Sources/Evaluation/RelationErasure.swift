@@ -1,7 +1,6 @@
 import BERT
 import Checkpoint
 import Editing
-import Kernels
 import Neurons
 import Relations
 

@@ -1,5 +1,3 @@
-import Foundation
-
 /// Rows rounded to bfloat16, `[rows, columns]`, owned by one thread at a time.
 ///
 /// Every row must be written before a product reads it.
