@@ -48,7 +48,7 @@ public func multiply(
 /// It turns the matrix block by block for every call, which so few rows do not earn back. Measured with one and two threads.
 private func isFasterSwapped(rows: Int, columns: Int, inner: Int) -> Bool {
   if columns > 8192 { return (8..<128).contains(rows) }
-  return (16..<(inner > columns ? 128 : 48)).contains(rows)
+  return (8..<(inner > columns ? 128 : 48)).contains(rows)
 }
 
 /// Writes, or adds, the transpose of `source` to `result`.

@@ -12,7 +12,7 @@ public final class RoundedRows {
   private let memory: MatrixMemory.Block
 
   /// Products have a multiple of so many rows.
-  private static let blockRows = 16
+  private static let blockRows = 8
 
   /// Rows of whatever memory holds.
   public init(rows: Int, columns: Int) {
