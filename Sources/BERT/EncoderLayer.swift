@@ -293,42 +293,29 @@ extension EncoderLayer {
   }
 
   /// The way back from a layer's output to its input, `[rows, hidden]`; `gradient` is used up.
+  ///
+  /// - Parameters:
+  ///   - rows: Which rows of keys and values the input's are; nil for all. Nothing comes back through others.
+  ///   - asking: Which of the input's rows asked, one for each row of `gradient`; nil for all.
+  ///   - observe: As in ``backward(_:_:feedForward:)``.
   func backwardToInput(
-    _ gradient: Slice, _ tape: LayerTape, _ packing: Packing, isLast: Bool,
+    _ gradient: Slice, _ tape: LayerTape, rows: [Int]? = nil, asking: [Int]? = nil,
     feedForward observe: (_ output: Slice, _ activations: Slice) -> Void = { _, _ in }
   ) -> Matrix {
     let (queries, keys, values) = backward(gradient, tape, feedForward: observe)
-    let below = Matrix(rows: packing.rows, columns: gradient.columns)
-    if isLast {
-      // Only the masks asked, so what came back through queries and residual belongs to their rows.
+    func own(_ all: Matrix) -> Matrix { rows.map { ForwardPass.gather(all.all, $0) } ?? all }
+    let below = Matrix(rows: rows?.count ?? keys.rows, columns: gradient.columns)
+    if let asking {
+      // What came back through queries and residual belongs to the rows that asked.
       products.applyBackward(.query, queries.all, into: gradient, accumulating: true)
-      for (prompt, mask) in packing.masks.enumerated() {
-        below.rows(mask, count: 1).copy(from: gradient.row(prompt))
-      }
+      for (query, row) in asking.enumerated() { below.rows(row, count: 1).copy(from: gradient.row(query)) }
     } else {
       below.all.copy(from: gradient)
     }
     projectBackward(
-      queryGradient: isLast ? nil : queries.all, keyGradient: keys.all, valueGradient: values.all,
+      queryGradient: asking == nil ? queries.all : nil, keyGradient: own(keys).all, valueGradient: own(values).all,
       addingTo: below.all)
     return below
-  }
-
-  /// The way back from a layer's output at the masks to its input there, when nothing comes back through other rows.
-  ///
-  /// - Parameters:
-  ///   - gradient: With respect to the output at the masks, `[prompts, hidden]`; afterwards to the input there.
-  ///   - tape: Of a pass in which only the masks asked.
-  ///   - masks: The masks' rows among keys and values.
-  ///   - observe: As in ``backward(_:_:feedForward:)``, of the masks.
-  func backwardAtMasks(
-    _ gradient: Slice, _ tape: LayerTape, masks: [Int],
-    feedForward observe: (_ output: Slice, _ activations: Slice) -> Void = { _, _ in }
-  ) {
-    let (queries, keys, values) = backward(gradient, tape, feedForward: observe)
-    projectBackward(
-      queryGradient: queries.all, keyGradient: ForwardPass.gather(keys.all, masks).all,
-      valueGradient: ForwardPass.gather(values.all, masks).all, addingTo: gradient)
   }
 
   /// The way back from a layer's output to its input of whole prompts and, in further rows, of the masks when nothing comes

@@ -148,7 +148,7 @@ final class ForwardPass: @unchecked Sendable {
       maskGradients.append(Self.gather(activations, Array(packing.rows..<packing.rows + packing.count)))
     }
     // In the last layer only the masks asked, so that both are the same.
-    let below = model.layer(last).backwardToInput(top.all, tapes[last], packing, isLast: true) { _, activations in
+    let below = model.layer(last).backwardToInput(top.all, tapes[last], asking: packing.masks) { _, activations in
       gradients.append(Self.gather(activations, Array(0..<packing.count)))
       maskGradients.append(gradients[0])
     }

@@ -33,8 +33,9 @@ struct MaskPathPass {
     for index in stride(from: model.layerCount - 1, through: bottom, by: -1) {
       guard let tape = tapes.popLast() else { break }
       let active = count(below: index)
-      model.layer(index).backwardAtMasks(
-        gradient.rows(0, count: active), tape, masks: Array(packing.masks.prefix(active)))
+      let below = model.layer(index).backwardToInput(
+        gradient.rows(0, count: active), tape, rows: Array(packing.masks.prefix(active)))
+      gradient.rows(0, count: active).copy(from: below.all)
     }
     gradients = entries.activationGradients(model, gradient)
   }

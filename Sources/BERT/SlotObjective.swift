@@ -89,7 +89,7 @@ public struct SlotObjective: Sendable {
       softmax(before.all)
       logSoftmax(logs.all)
       return Part(
-        keys: gatherColumns(stage.whole(traced.lowestLayer).all, own), before: before,
+        keys: stage.keys(of: own, in: model), before: before,
         negativeEntropies: (0..<logs.rows).map { dot(before.rows($0, count: 1), logs.rows($0, count: 1)) })
     }
   }
@@ -98,7 +98,7 @@ public struct SlotObjective: Sendable {
   public func evaluate(_ changes: [[Float]]) -> SlotGradients {
     precondition(changes.count == slots.count)
     let byLayer = Dictionary(grouping: slots.indices, by: { slots[$0].layer })
-    let (model, lowest) = (traced.model, traced.lowestLayer)
+    let model = traced.model
     let results = concurrently(traced.groups.count, threads: traced.threads) { group in
       var moves: [Int: Stage.Move] = [:]
       for (layer, positions) in byLayer {
@@ -107,11 +107,11 @@ public struct SlotObjective: Sendable {
         moves[layer] = Stage.Move(indices: positions.map { slots[$0].index }, delta: delta)
       }
       let (stage, part) = (traced.stages[group], parts[group])
-      let (states, ascent) = stage.up(model, moves, keys: part.keys, lowest: lowest)
+      let (states, ascent) = stage.up(model, moves, keys: part.keys)
       let (loss, probabilities, gradient) = head.goalGradient(
         states, Array(traced.goals[traced.groups[group]]), columns: columns, before: part.before,
         negativeEntropies: part.negativeEntropies)
-      let gradients = stage.down(model, moves, gradient, ascent, lowest: lowest)
+      let gradients = stage.down(model, moves, gradient, ascent)
       var rows: [(position: Int, values: [Float])] = []
       for (layer, positions) in byLayer {
         guard let found = gradients[layer] else { continue }

@@ -10,6 +10,16 @@ public enum PromptPosition: Sendable, Hashable {
   case elsewhere
 }
 
+/// Which word pieces of a prompt follow when value slots change.
+///
+/// The others stay in every layer what the model as it is makes of them.
+public enum FollowedPieces: String, Sendable, Hashable, Codable, CaseIterable {
+  /// All of them, which is exact.
+  case all
+  /// `[MASK]` and, where it is known, the subject's last word piece: the two at which changes are made and read.
+  case edited
+}
+
 /// Goals whose prompts have run once up to the feed-forward product of a layer, from which on value slots may change.
 public struct TracedGoals: Sendable {
   /// The model, with its slots as they are.
@@ -18,6 +28,8 @@ public struct TracedGoals: Sendable {
   public let goals: [OutputGoal]
   /// The lowest layer whose slots may change.
   public let lowestLayer: Int
+  /// Which word pieces follow a change.
+  public let following: FollowedPieces
   /// Threads to use; with the same number, results are the same bit for bit.
   public let threads: ThreadCount
 
@@ -29,22 +41,25 @@ public struct TracedGoals: Sendable {
   /// - Parameters:
   ///   - lowestLayer: The lowest layer whose slots may change, looked at in whole prompts.
   ///   - wholeLayers: Further layers that can be looked at in whole prompts, above it and below the last.
-  /// - Complexity: memory for the activations of every word piece in each of these layers.
+  ///   - following: Which word pieces follow a change.
+  /// - Complexity: memory for the activations of every word piece in each of these layers, and unless all follow for keys and
+  ///   values of every word piece in the layers above the lowest.
   public init(
     _ model: BERT, _ goals: [OutputGoal], from lowestLayer: Int, wholeLayers: [Int] = [],
-    threads: ThreadCount = .allCores
+    following: FollowedPieces = .all, threads: ThreadCount = .allCores
   ) {
     precondition((0..<model.layerCount).contains(lowestLayer))
     precondition(wholeLayers.allSatisfy { (lowestLayer..<model.layerCount - 1).contains($0) })
     self.model = model
     self.goals = goals
     self.lowestLayer = lowestLayer
+    self.following = following
     self.threads = threads
     let total = goals.reduce(0) { $0 + $1.prompt.ids.count }
     let groups = model.packs(goals.map(\.prompt), rows: model.balancedRows(total, threads))
     self.groups = groups
     stages = concurrently(groups.count, threads: threads) { group in
-      Stage(model, goals[groups[group]].map(\.prompt), lowest: lowestLayer, whole: wholeLayers)
+      Stage(model, goals[groups[group]].map(\.prompt), lowest: lowestLayer, whole: wholeLayers, following: following)
     }
   }
 
@@ -66,16 +81,18 @@ public struct TracedGoals: Sendable {
     return found.isEmpty ? positions : found
   }
 
-  /// Some of the goals, with their weights multiplied.
-  public func keeping(_ positions: [(goal: Int, factor: Double)]) -> TracedGoals {
-    TracedGoals(
+  /// Some of the goals, with their weights multiplied, to be optimised with these word pieces following.
+  public func keeping(_ positions: [(goal: Int, factor: Double)], following: FollowedPieces) -> TracedGoals {
+    let isAll = positions.map(\.goal) == Array(goals.indices) && positions.allSatisfy { $0.factor == 1 }
+    if isAll, following == self.following { return self }
+    return TracedGoals(
       model,
       positions.map {
         let goal = goals[$0.goal]
         return OutputGoal(
           prompt: goal.prompt, wanted: goal.wanted, weight: goal.weight * $0.factor,
           isAboutEditedSubject: goal.isAboutEditedSubject)
-      }, from: lowestLayer, threads: threads)
+      }, from: lowestLayer, following: following, threads: threads)
   }
 
   /// Activations at one position, a row for each of the goals `range` with a value for each neuron.
@@ -131,160 +148,4 @@ public struct TracedGoals: Sendable {
     }
     return found.flatMap { $0 }
   }
-}
-
-/// Packed prompts that wait at the feed-forward product of the lowest edited layer.
-///
-/// Written while it is made, before it is shared, hence safe to share between threads.
-struct Stage: @unchecked Sendable {
-  /// Slots of one layer and how far they have moved, `[slots, hidden]`.
-  struct Move {
-    let indices: [Int]
-    let delta: Matrix
-  }
-
-  /// What the way down needs of the way up.
-  struct Ascent {
-    /// x̂ and deviation of the lowest layer's last normalisation.
-    let unit: Matrix
-    let deviation: Matrix
-    /// Per layer above the lowest.
-    var tapes: [Int: LayerTape] = [:]
-    /// Activations of the moved slots per layer, `[rows, slots]`.
-    var keys: [Int: Matrix] = [:]
-  }
-
-  let packing: Packing
-  /// The feed-forward block's input in the lowest layer, `[rows, hidden]`; in the last layer the masks' rows only.
-  let input: Matrix
-  /// The activations of whole layers, `[rows, intermediate]` each: there, and in others that were asked for.
-  private let activations: [Int: Matrix]
-  /// Activations · W2 there, before bias and residual, `[rows, hidden]`.
-  let product: Matrix
-  /// The activations at the masks of the lowest layer and those above, `[prompts, intermediate]` each.
-  let atMasks: [Matrix]
-  /// The final states at the masks while nothing has moved, `[prompts, hidden]`.
-  let states: Matrix
-
-  init(_ model: BERT, _ prompts: [EncodedPrompt], lowest: Int, whole: [Int]) {
-    var packing = Packing()
-    for prompt in prompts { packing.append(length: prompt.ids.count, mask: prompt.mask) }
-    self.packing = packing
-    /// Which rows of a layer's feed-forward block are the masks'.
-    func masks(_ layer: Int) -> [Int] {
-      layer == model.layerCount - 1 ? Array(0..<packing.count) : packing.masks
-    }
-    var x = ForwardPass.embed(model, prompts, packing)
-    for index in 0..<lowest { x = model.layer(index).forward(x, packing, isLast: false, keepsTape: false).output }
-    var input = Matrix(rows: 0, columns: 0)
-    var all: [Int: Matrix] = [:]
-    var atMasks: [Matrix] = []
-    var product = Matrix(rows: 0, columns: 0)
-    x =
-      model.layer(lowest).forward(
-        x, packing, isLast: lowest == model.layerCount - 1, keepsTape: false,
-        activations: { rows, activations in
-          input = copy(rows)
-          all[lowest] = copy(activations)
-          atMasks.append(ForwardPass.gather(activations, masks(lowest)))
-        }, product: { product = copy($0) }
-      ).output
-    for index in (lowest + 1)..<max(lowest + 1, model.layerCount) {
-      x =
-        model.layer(index).forward(
-          x, packing, isLast: index == model.layerCount - 1, keepsTape: false,
-          activations: { _, activations in
-            atMasks.append(ForwardPass.gather(activations, masks(index)))
-            if whole.contains(index) { all[index] = copy(activations) }
-          }
-        ).output
-    }
-    (self.input, self.activations, self.product, self.atMasks, states) = (input, all, product, atMasks, x)
-  }
-
-  /// The activations of a layer that is known in whole, `[rows, intermediate]`.
-  func whole(_ layer: Int) -> Matrix {
-    guard let found = activations[layer] else { preconditionFailure("Layer \(layer) is not known in whole.") }
-    return found
-  }
-
-  /// From the lowest layer's sum to the final states at the masks, `[prompts, hidden]`.
-  ///
-  /// - Parameter keys: Activations of the slots of the lowest layer, `[rows, slots]`.
-  func up(_ model: BERT, _ moves: [Int: Move], keys: Matrix, lowest: Int) -> (states: Matrix, ascent: Ascent) {
-    var ascent = Ascent(
-      unit: Matrix(rows: input.rows, columns: model.hidden), deviation: Matrix(rows: input.rows, columns: 1))
-    let output = copy(product.all)
-    if let move = moves[lowest] {
-      multiply(keys.all, move.delta.all, into: output.all, accumulating: true)
-      ascent.keys[lowest] = keys
-    }
-    model.layer(lowest).finishFeedForward(
-      output.all, residual: input.all, normalized: ascent.unit.all, deviation: ascent.deviation.all)
-    var x = output
-    for index in (lowest + 1)..<max(lowest + 1, model.layerCount) {
-      let move = moves[index]
-      let (above, tape) = model.layer(index).forward(
-        x, packing, isLast: index == model.layerCount - 1, keepsTape: true,
-        activations: { _, activations in
-          if let move { ascent.keys[index] = gatherColumns(activations, move.indices) }
-        },
-        product: { rows in
-          if let move, let keys = ascent.keys[index] {
-            multiply(keys.all, move.delta.all, into: rows, accumulating: true)
-          }
-        })
-      ascent.tapes[index] = tape
-      x = above
-    }
-    return (x, ascent)
-  }
-
-  /// From the gradient of the final states, which is used up, to those of the slots, per layer `[slots, hidden]`.
-  func down(
-    _ model: BERT, _ moves: [Int: Move], _ gradient: Matrix, _ ascent: Ascent, lowest: Int
-  ) -> [Int: Matrix] {
-    var result: [Int: Matrix] = [:]
-    func take(_ layer: Int, _ output: Slice) {
-      guard let keys = ascent.keys[layer] else { return }
-      let sums = Matrix(rows: keys.columns, columns: output.columns)
-      multiply(keys.all, transposingA: true, output, into: sums.all)
-      result[layer] = sums
-    }
-    var gradient = gradient
-    for index in stride(from: model.layerCount - 1, to: lowest, by: -1) {
-      guard let tape = ascent.tapes[index] else { break }
-      gradient = model.layer(index).backwardToInput(
-        gradient.all, tape, packing, isLast: index == model.layerCount - 1
-      ) { output, activations in
-        take(index, output)
-        guard let move = moves[index] else { return }
-        // W2 as the model holds it lacks what the slots have moved.
-        let missing = Matrix(rows: output.rows, columns: move.indices.count)
-        multiply(output, move.delta.all, transposingB: true, into: missing.all)
-        for (position, neuron) in move.indices.enumerated() {
-          add(missing.all.columns(position, count: 1), to: activations.columns(neuron, count: 1))
-        }
-      }
-    }
-    layerNormalizeBackward(
-      gradient.all, scale: model.weights.layers[lowest].outputNorm.scale, normalized: ascent.unit.all,
-      deviation: ascent.deviation.all)
-    take(lowest, gradient.all)
-    return result
-  }
-}
-
-private func copy(_ rows: Slice) -> Matrix {
-  let result = Matrix(rows: rows.rows, columns: rows.columns)
-  result.all.copy(from: rows)
-  return result
-}
-
-func gatherColumns(_ rows: Slice, _ columns: [Int]) -> Matrix {
-  let result = Matrix(rows: rows.rows, columns: columns.count)
-  for (position, column) in columns.enumerated() {
-    result.all.columns(position, count: 1).copy(from: rows.columns(column, count: 1))
-  }
-  return result
 }

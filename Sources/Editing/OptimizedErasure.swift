@@ -47,7 +47,8 @@ public struct OptimizedErasure: EditingMethod {
     let goals = targets.map {
       OutputGoal(prompt: $0.prompt, wanted: .level($0.answer, at: level), weight: 1 / Double(targets.count))
     }
-    return TracedGoals(model.bert, goals + optimization.staying(neighbours), from: lowestLayer, threads: threads)
+    return TracedGoals(
+      model.bert, goals + optimization.staying(neighbours), from: lowestLayer, threads: threads)
   }
 
   /// The slots after the edit.

@@ -89,11 +89,12 @@ struct SlotDirections {
     }
   }
 
-  /// The goals with so many of the neighbours about other subjects at most: two thirds those to which a key responds most,
-  /// which are the ones a change moves, and a third an even choice of the others, which stand for all of these.
-  func heeding(_ count: Int, of traced: TracedGoals, neurons: [Neuron]) -> TracedGoals {
+  /// The goals with so many of the neighbours about other subjects at most, and by how much each counts more: two thirds those
+  /// to which a key responds most, which are the ones a change moves, and a third an even choice of the others, which stand
+  /// for all of these.
+  func heeded(_ count: Int, of traced: TracedGoals, neurons: [Neuron]) -> [(goal: Int, factor: Double)] {
     let neighbours = traced.strangers
-    guard count < neighbours.count else { return traced }
+    guard count < neighbours.count else { return traced.goals.indices.map { ($0, 1) } }
     var responses = [Float](repeating: 0, count: neighbours.count)
     for own in keys {
       let found = traced.responses(
@@ -108,9 +109,8 @@ struct SlotDirections {
     let first = (2 * count + 2) / 3
     let others = order[first...]
     let chosen = (0..<count - first).map { others[first + $0 * others.count / (count - first)] }
-    return traced.keeping(
-      Array(0..<neighbours.lowerBound).map { ($0, 1) } + order[..<first].map { ($0, 1) }
-        + chosen.map { ($0, Double(others.count) / Double(count - first)) })
+    return Array(0..<neighbours.lowerBound).map { ($0, 1) } + order[..<first].map { ($0, 1) }
+      + chosen.map { ($0, Double(others.count) / Double(count - first)) }
   }
 
   /// Wᵀ · `values`.

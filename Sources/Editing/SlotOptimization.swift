@@ -62,6 +62,8 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public var heeded: Int
   /// What the optimisation varies.
   public var form: ChangeForm
+  /// Which word pieces of each prompt follow the change in all but the last steps, ``stepsOfAll``.
+  public var following: FollowedPieces
 
   /// The defaults of an update, chosen on the measurements in docs/editing.md.
   public static let update = SlotOptimization(
@@ -77,7 +79,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public init(
     slots: Int, layers: Int, subjectLayers: SubjectLayers = .absent, confidence: Double, steps: Int, rate: Double,
     neighbourWeight: Double, sameRelation: Int, otherRelations: Int, sameSubject: Int = 0, heeded: Int = 48,
-    form: ChangeForm
+    form: ChangeForm, following: FollowedPieces = .edited
   ) {
     self.slots = slots
     self.layers = layers
@@ -91,6 +93,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     self.sameSubject = sameSubject
     self.heeded = heeded
     self.form = form
+    self.following = following
   }
 
   /// Names in records of before there could be several; of `middle`, the neurons tell which layer it was.
@@ -114,6 +117,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     sameSubject = try fields.decodeIfPresent(Int.self, forKey: .sameSubject) ?? 0
     heeded = try fields.decodeIfPresent(Int.self, forKey: .heeded) ?? Self.mostCounted
     form = try fields.decodeIfPresent(ChangeForm.self, forKey: .form) ?? .free
+    following = try fields.decodeIfPresent(FollowedPieces.self, forKey: .following) ?? .all
   }
 
   /// The same for an update of several facts at once, with answers of up to `pieces` word pieces.
@@ -176,6 +180,10 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// All layers that may be edited, of a model with so many, the lowest first.
   public func editedLayers(_ layerCount: Int) -> [Int] { subjectLayers(layerCount) + upperLayers(layerCount) }
 
+  /// The last steps, in which every word piece follows: they make good what the others did not see, how the change spreads
+  /// from the edited pieces to the rest.
+  var stepsOfAll: Int { following == .all ? steps : (steps + 3) / 4 }
+
   /// A mean divergence of the neighbours, in nats, below which there is nothing more to win by going on.
   static let negligibleDivergence = 5e-4
 
@@ -208,8 +216,14 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
           keysOf: questions, subjects: subjects,
           subjectLayers: subjectLayers(layerCount), neurons: neurons, in: traced)
       }
-    let heeded = form == .free ? traced : directions.heeding(heeded, of: traced, neurons: neurons)
-    let objective = SlotObjective(heeded, slots: neurons.map { (layer: $0.layer, index: $0.index) })
+    let heeded =
+      form == .free
+      ? traced.goals.indices.map { ($0, 1) } : directions.heeded(heeded, of: traced, neurons: neurons)
+    func objective(_ following: FollowedPieces) -> SlotObjective {
+      SlotObjective(
+        traced.keeping(heeded, following: following), slots: neurons.map { (layer: $0.layer, index: $0.index) })
+    }
+    var current = objective(following)
     let values = Matrix(rows: directions.weights.rows, columns: hidden)
     var first = [Float](repeating: 0, count: values.rows * hidden)
     var second = first
@@ -217,9 +231,15 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
       let all = directions.changes(values)
       return neurons.indices.map { all.rows($0, count: 1).values }
     }
+    var isExact = following == .all
+    func isReached(_ state: SlotGradients) -> Bool { state.loss < neighbourWeight * Self.negligibleDivergence }
     for step in 0..<steps {
-      let state = objective.evaluate(changes())
-      if state.loss < neighbourWeight * Self.negligibleDivergence { break }
+      var state = current.evaluate(changes())
+      if !isExact, step >= steps - stepsOfAll || isReached(state) {
+        (current, isExact) = (objective(.all), true)
+        state = current.evaluate(changes())
+      }
+      if isReached(state) { break }
       let gradients = directions.gradients(state.gradients, hidden: hidden)
       let (decay1, decay2) = (1 - pow(0.9, Float(step + 1)), 1 - pow(0.999, Float(step + 1)))
       let size = Float(rate) * (1 - Float(step) / Float(steps))

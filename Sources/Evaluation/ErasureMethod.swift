@@ -53,10 +53,10 @@ public enum ErasureMethod: Sendable, Hashable {
     threads: ThreadCount
   ) throws -> OptimizedErasure {
     var generator = SeededGenerator(seed: seed &+ 2)
-    let prompts = facts.flatMap { fact in relation.prompts(for: fact).map { (prompt: $0, answer: fact.answer) } }
+    let prompts = facts.flatMap { fact in relation.prompts(for: fact).map { (prompt: $0, fact: fact) } }
     // An answer of several pieces is forgotten with its first.
     let targets = try prompts.shuffled(using: &generator).prefix(Self.promptCount).map {
-      try model.factors($0.prompt, answer: $0.answer, order: order)[0]
+      try model.factors($0.prompt, answer: $0.fact.answer, order: order)[0].naming($0.fact.subject, in: model)
     }
     let neighbours = Neighbours(
       catalogue: catalogue, excluded: questions.facts, subjects: [], heldBack: [])

@@ -214,6 +214,14 @@ struct OptimizationOptions: ParsableArguments {
       """, \.form))
   var form: ChangeForm?
 
+  @Option(
+    help: help(
+      """
+      which word pieces of a prompt follow the change while it is sought. edited: [MASK] and the subject's last one, and \
+      in the last quarter of the steps all; all: all from the first step on, which takes longer.
+      """, \.following))
+  var follow: FollowedPieces?
+
   func validate() throws {
     if let slots, slots < 1 { throw ValidationError("--slots must be at least 1.") }
     if let layers, layers < 1 { throw ValidationError("--layers must be at least 1.") }
@@ -256,13 +264,16 @@ struct OptimizationOptions: ParsableArguments {
       otherRelations: otherNeighbours ?? defaults.otherRelations,
       sameSubject: subjectNeighbours ?? defaults.sameSubject,
       heeded: heeded ?? defaults.heeded,
-      form: form ?? defaults.form)
+      form: form ?? defaults.form,
+      following: follow ?? defaults.following)
   }
 }
 
 extension AnswerOrder: ExpressibleByArgument {}
 
 extension ChangeForm: ExpressibleByArgument {}
+
+extension FollowedPieces: ExpressibleByArgument {}
 
 extension SubjectLayers: ExpressibleByArgument {}
 

@@ -52,9 +52,11 @@ struct SlowBERT {
 
   /// Probabilities of every word piece at `mask`, each layer's activations there, and each layer's input.
   ///
-  /// - Parameter others: Each layer's input, of which every row but that of `mask` replaces the run's own.
+  /// - Parameters:
+  ///   - others: Each layer's input, of which every row that does not follow replaces the run's own.
+  ///   - following: The rows that follow; that of `mask` does.
   func run(
-    _ ids: [Int], mask: Int, change: Change? = nil, others: [Rows]? = nil
+    _ ids: [Int], mask: Int, change: Change? = nil, others: [Rows]? = nil, following: Set<Int> = []
   ) -> (probabilities: [Double], activations: Rows, inputs: [Rows]) {
     var activations: Rows = []
     var inputs: [Rows] = []
@@ -68,7 +70,7 @@ struct SlowBERT {
     }
     let size = configuration.hiddenSize / configuration.headCount
     for (index, layer) in weights.layers.enumerated() {
-      if let others { x = x.indices.map { $0 == mask ? x[$0] : others[index][$0] } }
+      if let others { x = x.indices.map { $0 == mask || following.contains($0) ? x[$0] : others[index][$0] } }
       inputs.append(x)
       let queries = x.map { apply(layer.query, $0) }
       let keys = x.map { apply(layer.key, $0) }

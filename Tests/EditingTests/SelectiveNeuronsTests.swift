@@ -78,6 +78,7 @@ struct SlotOptimizationTests {
     #expect(
       try JSONDecoder().decode(SlotOptimization.self, from: Data(oneLayer.utf8)).subjectLayers == .numbers([3]))
     #expect(found.isSound && found.heeded >= 1_000_000, "all neighbours, however many")
+    #expect(found.following == .all)
     let now = SlotOptimization.update
     #expect(try JSONDecoder().decode(SlotOptimization.self, from: JSONEncoder().encode(now)) == now)
   }

@@ -143,6 +143,8 @@ struct OptimizedEditTests {
       func divergence(heeding count: Int) throws -> Double {
         var parameters = optimization
         (parameters.sameSubject, parameters.sameRelation, parameters.otherRelations) = (count, 1, 1)
+        // In random weights every row listens to all others alike.
+        parameters.following = .all
         let request = try fixture.request(directory.appending(path: "out"))
         let evaluation = try FactUpdate(
           request: request, fact: request.relation.facts[0], newAnswer: "Corin", ownPrompts: [],
@@ -186,6 +188,26 @@ struct OptimizedEditTests {
     let none = try divergences(heeding: 0, weight: 10)
     #expect(none[moved] > 2 * one[moved], "\(none)")
     #expect(try divergences(heeding: 2, weight: 10) == divergences(heeding: 9, weight: 10))
+  }
+
+  @Test("an edit sought where only [MASK] and the subject follow holds on whole prompts, as one sought with all does")
+  func following() throws {
+    let model = fixture.model
+    let own = try targets(model, "Corin").map { $0.naming("orvia", in: model) }
+    let neurons = (0..<2).flatMap { layer in (0..<16).map { Neuron(layer: layer, index: $0) } }
+    func edited(_ following: FollowedPieces) -> (slots: [ValueSlot], probabilities: [Double]) {
+      var parameters = optimization
+      parameters.following = following
+      let slots = OptimizedUpdate(targets: [own], neighbours: [], optimization: parameters)
+        .valueSlots(of: neurons, in: model)
+      return (
+        slots, model.replacing(slots).bert.predict(own.map(\.prompt)) { $1.probability(of: own[$0].answer) }
+      )
+    }
+    let (some, all) = (edited(.edited), edited(.all))
+    #expect(some.slots != all.slots)
+    // The confidence asked for is 0.2; the last steps, of all pieces, are small ones.
+    for probability in some.probabilities + all.probabilities { #expect(probability > 0.19) }
   }
 
   @Test("neighbours that weigh more move less")
