@@ -99,33 +99,36 @@ public struct SlotObjective: Sendable {
     precondition(changes.count == slots.count)
     let byLayer = Dictionary(grouping: slots.indices, by: { slots[$0].layer })
     let model = traced.model
+    let moves = byLayer.mapValues { positions in
+      let delta = Matrix(unfilled: positions.count, columns: model.hidden)
+      for (row, position) in positions.enumerated() { delta.all.copy(changes[position], toRow: row) }
+      return Stage.Move(indices: positions.map { slots[$0].index }, delta: delta)
+    }
     let results = concurrently(traced.groups.count, threads: traced.threads) { group in
-      var moves: [Int: Stage.Move] = [:]
-      for (layer, positions) in byLayer {
-        let delta = Matrix(rows: positions.count, columns: model.hidden)
-        for (row, position) in positions.enumerated() { delta.all.copy(changes[position], toRow: row) }
-        moves[layer] = Stage.Move(indices: positions.map { slots[$0].index }, delta: delta)
-      }
       let (stage, part) = (traced.stages[group], parts[group])
       let (states, ascent) = stage.up(model, moves, keys: part.keys)
       let (loss, probabilities, gradient) = head.goalGradient(
         states, Array(traced.goals[traced.groups[group]]), columns: columns, before: part.before,
         negativeEntropies: part.negativeEntropies)
-      let gradients = stage.down(model, moves, gradient, ascent)
-      var rows: [(position: Int, values: [Float])] = []
-      for (layer, positions) in byLayer {
-        guard let found = gradients[layer] else { continue }
-        for (row, position) in positions.enumerated() { rows.append((position, found.rows(row, count: 1).values)) }
-      }
-      return (loss, probabilities, rows)
+      return PartialGradients(
+        loss: loss, probabilities: probabilities, byLayer: stage.down(model, moves, gradient, ascent))
     }
-    var sums = slots.map { _ in [Float](repeating: 0, count: model.hidden) }
-    for result in results {
-      for (position, values) in result.2 {
-        for column in values.indices { sums[position][column] += values[column] }
-      }
+    var gradients = slots.map { _ in [Float]() }
+    for (layer, positions) in byLayer {
+      let sum = Matrix(rows: positions.count, columns: model.hidden)
+      for result in results { if let own = result.byLayer[layer] { add(own.all, to: sum.all) } }
+      for (row, position) in positions.enumerated() { gradients[position] = sum.rows(row, count: 1).values }
     }
     return SlotGradients(
-      loss: results.reduce(0) { $0 + $1.0 }, probabilities: results.flatMap(\.1), gradients: sums)
+      loss: results.reduce(0) { $0 + $1.loss }, probabilities: results.flatMap(\.probabilities), gradients: gradients)
+  }
+
+  /// What a group of prompts adds to the loss and its gradients, per layer `[slots, hidden]`.
+  ///
+  /// Only read once it is made, hence safe to hand to another thread.
+  private struct PartialGradients: @unchecked Sendable {
+    let loss: Double
+    let probabilities: [Double?]
+    let byLayer: [Int: Matrix]
   }
 }

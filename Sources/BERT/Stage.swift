@@ -6,7 +6,9 @@ import Kernels
 /// Written while it is made, before it is shared, hence safe to share between threads.
 struct Stage: @unchecked Sendable {
   /// Slots of one layer and how far they have moved, `[slots, hidden]`.
-  struct Move {
+  ///
+  /// Only read once it is made, hence safe to share between threads.
+  struct Move: @unchecked Sendable {
     let indices: [Int]
     let delta: Matrix
   }
@@ -148,9 +150,7 @@ struct Stage: @unchecked Sendable {
         // W2 as the model holds it lacks what the slots have moved.
         let missing = Matrix(rows: output.rows, columns: move.indices.count)
         multiply(output, move.delta.all, transposingB: true, into: missing.all)
-        for (position, neuron) in move.indices.enumerated() {
-          add(missing.all.columns(position, count: 1), to: activations.columns(neuron, count: 1))
-        }
+        add(missing.all, toColumns: move.indices, of: activations)
       }
     }
     layerNormalizeBackward(
@@ -207,13 +207,5 @@ private struct FollowedRows {
 private func copy(_ rows: Slice) -> Matrix {
   let result = Matrix(unfilled: rows.rows, columns: rows.columns)
   result.all.copy(from: rows)
-  return result
-}
-
-func gatherColumns(_ rows: Slice, _ columns: [Int]) -> Matrix {
-  let result = Matrix(unfilled: rows.rows, columns: columns.count)
-  for (position, column) in columns.enumerated() {
-    result.all.columns(position, count: 1).copy(from: rows.columns(column, count: 1))
-  }
   return result
 }

@@ -67,13 +67,14 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
 
   /// The defaults of an update, chosen on the measurements in docs/editing.md.
   public static let update = SlotOptimization(
-    slots: 32, layers: 1, subjectLayers: .middle, confidence: 0.99, steps: 26, rate: 0.09, neighbourWeight: 40,
+    slots: 32, layers: 1, subjectLayers: .middle, confidence: 0.99, steps: 40, rate: 0.06, neighbourWeight: 40,
     sameRelation: 150, otherRelations: 250, sameSubject: 24, heeded: 48, form: .keyed)
 
   /// The defaults of an erasure.
   public static let erasure = SlotOptimization(
     slots: 64, layers: 2, subjectLayers: .absent, confidence: 0.9, steps: 200, rate: 0.05, neighbourWeight: 60,
-    sameRelation: 0, otherRelations: 1500, heeded: 1500, form: .free)
+    sameRelation: 0, otherRelations: 1500, heeded: 1500, form: .free,
+    following: .all)
 
   /// All of it.
   public init(
