@@ -126,4 +126,18 @@ struct ElementwiseTests {
       }
     }
   }
+
+  @Test("columns are copied in the order asked for, and what is added to them goes back to their places")
+  func columns() {
+    let whole = Matrix(rows: 3, columns: 7)
+    for row in 0..<3 { for column in 0..<7 { whole[row, column] = Float(10 * row + column) } }
+    // Of a slice whose rows do not lie one after the other.
+    let slice = whole.rows(1, count: 2).columns(1, count: 5)
+    let found = gatherColumns(slice, [4, 0])
+    #expect(found.rows(0, count: 1).values == [15, 11] && found.rows(1, count: 1).values == [25, 21])
+    add(found.all, toColumns: [4, 0], of: slice)
+    #expect(whole.rows(0, count: 1).values == [0, 1, 2, 3, 4, 5, 6])
+    #expect(whole.rows(1, count: 1).values == [10, 22, 12, 13, 14, 30, 16])
+    #expect(whole.rows(2, count: 1).values == [20, 42, 22, 23, 24, 50, 26])
+  }
 }
