@@ -17,23 +17,28 @@ struct EraseCommand: ParsableCommand {
   @Option(help: "optimized, which moves value slots until the answers are forgotten, or paper, which empties them.")
   var method = MethodName.optimized
 
-  @Option(help: "For paper: how many neurons to take, those in most refined sets.")
-  var top = 20
+  @Option(help: "For paper: how many neurons to take, those in most refined sets (default: 20).")
+  var top: Int?
 
-  @Option(help: "For paper: what their value slots become: zero, or unk, the embedding of [UNK].")
-  var fill = PaperErasure.Fill.zero
+  @Option(
+    help: "For paper: what their value slots become: zero (the default), or unk, the embedding of [UNK].")
+  var fill: PaperErasure.Fill?
 
   @Option(help: "A subject to locate by; may be repeated. Default: all of the relation.")
   var subject: [String] = []
 
   @OptionGroup var optimization: OptimizationOptions
   @OptionGroup var edit: EditOutputOptions
+  @OptionGroup var selecting: FactOptions
   @OptionGroup var options: LocateOptions
   @OptionGroup var model: ModelOptions
   @OptionGroup var printing: PrintOptions
 
   func validate() throws {
-    guard top >= 1 else { throw ValidationError("--top must be at least 1.") }
+    try method.requireOwn(
+      optimization, paper: [top.map { _ in "--top" }, fill.map { _ in "--fill" }].compactMap { $0 })
+    if edit.neurons != nil { try options.requireNoneBesideNeurons() }
+    guard top ?? 1 >= 1 else { throw ValidationError("--top must be at least 1.") }
     if let option = optimization.givenForUpdatesOnly.first {
       throw ValidationError("\(option) is for update; an erasure has no one subject and no new answer. Leave it out.")
     }
@@ -42,7 +47,7 @@ struct EraseCommand: ParsableCommand {
   func run() throws {
     let catalogue = try model.openRelations()
     let relation = try catalogue.relation(named: relation)
-    let chosen = try relation.choose(subjects: subject, selection: options.selection(), limit: options.limit)
+    let chosen = try relation.choose(subjects: subject, selection: selecting.selection(), limit: selecting.limit)
     let located = try edit.neurons.map {
       try LocatedRelations(contentsOf: URL(filePath: $0)).relation(relation.name)
     }
@@ -60,7 +65,7 @@ struct EraseCommand: ParsableCommand {
         tool: "knedit \(Knedit.version)",
         threads: model.threadCount, memory: options.memoryBytes), facts: facts,
       method: method == .paper
-        ? .paper(top: top, fill: fill) : .optimized(optimization.optimization(.erasure)))
+        ? .paper(top: top ?? 20, fill: fill ?? .zero) : .optimized(optimization.optimization(.erasure)))
     let progress = Progress(
       "Locating (prompts)", total: erasure.locating.count * relation.templates.count, quiet: printing.quiet)
     let plan = try erasure.plan { progress.update($0) }

@@ -19,24 +19,25 @@ struct LocateCommand: ParsableCommand {
   @Option(help: "Also write every score, [prompt, layer, neuron] float32 per fact, to this HDF5 file.")
   var attributions: String?
 
+  @OptionGroup var selecting: FactOptions
   @OptionGroup var options: LocateOptions
   @OptionGroup var model: ModelOptions
   @OptionGroup var printing: PrintOptions
   @OptionGroup var result: ResultFileOptions
 
   func validate() throws {
-    guard !relation.isEmpty || options.facts != nil else {
+    guard !relation.isEmpty || selecting.facts != nil else {
       throw ValidationError("Say which relation with --relation, or which facts with --facts.")
     }
   }
 
   func run() throws {
     let catalogue = try model.openRelations()
-    let selection = try options.selection()
+    let selection = try selecting.selection()
     let names = relation.isEmpty ? selection?.relationNames ?? [] : relation
     let relations = try names.map { try catalogue.relation(named: $0) }
     let chosen = try relations.map {
-      try $0.choose(subjects: subject, selection: selection, limit: options.limit)
+      try $0.choose(subjects: subject, selection: selection, limit: selecting.limit)
     }
     let opened = try model.openModel(quiet: printing.quiet)
     let usable = chosen.map { facts in facts.filter { subject.isEmpty ? opened.canAnswer($0) : true } }

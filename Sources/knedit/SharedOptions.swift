@@ -66,14 +66,25 @@ struct ResultFileOptions: ParsableArguments {
   var output: String?
 }
 
-/// Which facts are located, and how.
-struct LocateOptions: ParsableArguments {
+/// Which facts of a relation are meant.
+struct FactOptions: ParsableArguments {
   @Option(help: "A file {relation: [index into facts.json, …]} that selects facts.")
   var facts: String?
 
   @Option(help: "At most so many facts of a relation, from the first on.")
   var limit: Int?
 
+  func validate() throws {
+    if let limit, limit < 1 { throw ValidationError("--limit must be at least 1.") }
+  }
+
+  func selection() throws -> FactSelection? {
+    try facts.map { try FactSelection(contentsOf: URL(filePath: $0)) }
+  }
+}
+
+/// How neurons are located.
+struct LocateOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "How the integral is taken: \(AttributionRule.names.joined(separator: ", ")). "
@@ -101,8 +112,20 @@ struct LocateOptions: ParsableArguments {
     guard steps == nil || rule != AttributionRule.adaptive.name else {
       throw ValidationError("--rule adaptive chooses its points itself; leave --steps out, or name another rule.")
     }
-    if let limit, limit < 1 { throw ValidationError("--limit must be at least 1.") }
+    if baseline, let option = given.first {
+      throw ValidationError("--baseline takes no integral: leave out \(option).")
+    }
     guard (1...(1 << 20)).contains(memory) else { throw ValidationError("--memory must be at least 1 (megabyte).") }
+  }
+
+  /// Those given that say how the integral is taken.
+  private var given: [String] { [rule.map { _ in "--rule" }, steps.map { _ in "--steps" }].compactMap { $0 } }
+
+  /// Refuses what means nothing where neurons are given.
+  func requireNoneBesideNeurons() throws {
+    if let option = given.first ?? (baseline ? "--baseline" : nil) {
+      throw ValidationError("--neurons says which neurons to take, so that none are located: leave out \(option).")
+    }
   }
 
   var method: LocatingMethod {
@@ -112,10 +135,6 @@ struct LocateOptions: ParsableArguments {
   }
 
   var memoryBytes: Int { memory << 20 }
-
-  func selection() throws -> FactSelection? {
-    try facts.map { try FactSelection(contentsOf: URL(filePath: $0)) }
-  }
 }
 
 /// Where an edit goes.
@@ -246,13 +265,23 @@ struct OptimizationOptions: ParsableArguments {
     }
   }
 
-  /// Those given that mean nothing to an erasure.
-  var givenForUpdatesOnly: [String] {
+  /// The names of those given.
+  var given: [String] {
     let options: [(String, Bool)] = [
-      ("--subject-layers", subjectLayers != nil), ("--subject-neighbours", subjectNeighbours != nil),
-      ("--neighbours", neighbours != nil), ("--heeded", heeded != nil), ("--confidence", confidence != nil),
+      ("--slots", slots != nil), ("--layers", layers != nil), ("--subject-layers", subjectLayers != nil),
+      ("--confidence", confidence != nil), ("--neighbour-weight", neighbourWeight != nil),
+      ("--neighbours", neighbours != nil), ("--other-neighbours", otherNeighbours != nil),
+      ("--subject-neighbours", subjectNeighbours != nil), ("--heeded", heeded != nil),
+      ("--learning-rate", learningRate != nil), ("--iterations", iterations != nil), ("--form", form != nil),
+      ("--follow", follow != nil),
     ]
     return options.filter(\.1).map(\.0)
+  }
+
+  /// Those given that mean nothing to an erasure.
+  var givenForUpdatesOnly: [String] {
+    let all: Set = ["--subject-layers", "--subject-neighbours", "--neighbours", "--heeded", "--confidence"]
+    return given.filter(all.contains)
   }
 
   func optimization(_ defaults: SlotOptimization) -> SlotOptimization {
@@ -280,4 +309,16 @@ extension SubjectLayers: ExpressibleByArgument {}
 /// The editing methods by name.
 enum MethodName: String, ExpressibleByArgument, CaseIterable {
   case optimized, paper
+
+  /// Refuses options of the other method.
+  ///
+  /// - Parameters:
+  ///   - optimization: Those of `optimized`.
+  ///   - paper: The names of those of `paper` that were given.
+  func requireOwn(_ optimization: OptimizationOptions, paper: [String]) throws {
+    let (other, foreign) = self == .paper ? (Self.optimized, optimization.given) : (.paper, paper)
+    if let option = foreign.first {
+      throw ValidationError("\(option) goes with --method \(other.rawValue); leave it out, or name that method.")
+    }
+  }
 }

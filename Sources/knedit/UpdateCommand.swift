@@ -44,11 +44,11 @@ struct UpdateCommand: ParsableCommand {
     help: "optimized, which moves value slots until the answer holds, or paper, the fixed rewrite of Dai et al.")
   var method = MethodName.optimized
 
-  @Option(help: "For paper: how much of the old answer's embedding is taken away.")
-  var lambda1 = 1.0
+  @Option(help: "For paper: how much of the old answer's embedding is taken away (default: 1).")
+  var lambda1: Double?
 
-  @Option(help: "For paper: how much of the new answer's embedding is added.")
-  var lambda2 = 8.0
+  @Option(help: "For paper: how much of the new answer's embedding is added (default: 8).")
+  var lambda2: Double?
 
   @Option(
     help: """
@@ -83,7 +83,13 @@ struct UpdateCommand: ParsableCommand {
       }
     }
     guard edits != nil || !oneByOne else { throw ValidationError("--one-by-one goes with --edits.") }
-    guard lambda1.isFinite, lambda2.isFinite else {
+    try method.requireOwn(
+      optimization, paper: [lambda1.map { _ in "--lambda1" }, lambda2.map { _ in "--lambda2" }].compactMap { $0 })
+    if edit.neurons != nil { try options.requireNoneBesideNeurons() }
+    if edit.neurons != nil, optimization.subjectLayers != nil {
+      throw ValidationError("--neurons says which neurons to take: leave out --subject-layers.")
+    }
+    guard [lambda1, lambda2].allSatisfy({ $0?.isFinite ?? true }) else {
       throw ValidationError("--lambda1 and --lambda2 are finite numbers.")
     }
     if let holdOut, holdOut < 0 { throw ValidationError("--hold-out must not be negative.") }
@@ -118,7 +124,7 @@ struct UpdateCommand: ParsableCommand {
     let optimized = optimization.optimization(.update)
     let update = FactUpdate(
       request: try request(catalogue, relation), fact: fact, newAnswer: to ?? "", ownPrompts: templates,
-      method: method == .paper ? .paper(lambda1: lambda1, lambda2: lambda2) : .optimized(optimized),
+      method: method == .paper ? .paper(lambda1: lambda1 ?? 1, lambda2: lambda2 ?? 8) : .optimized(optimized),
       heldBack: holdOut ?? (method == .paper ? 0 : 1))
     let progress = Progress("Locating (prompts)", total: update.prompts.count, quiet: printing.quiet)
     let plan = try update.plan { progress.update($0) }

@@ -180,6 +180,25 @@ struct CommandTests {
   }
 
   @Test(
+    "an option that would have no effect is refused and named",
+    arguments: [
+      ("--follow", ["update", "--method", "paper", "--follow", "all"]),
+      ("--lambda2", ["update", "--lambda2", "3"]), ("--limit", ["update", "--limit", "3"]),
+      ("--rule", ["update", "--neurons", "n.json", "--rule", "riemann"]),
+      ("--baseline", ["update", "--neurons", "n.json", "--baseline"]),
+      ("--subject-layers", ["update", "--neurons", "n.json", "--subject-layers", "none"]),
+      ("--slots", ["erase", "--method", "paper", "--slots", "3"]), ("--top", ["erase", "--top", "3"]),
+      ("--confidence", ["erase", "--confidence", "0.5"]), ("--steps", ["locate", "--baseline", "--steps", "3"]),
+    ])
+  func withoutEffect(option: String, arguments: [String]) throws {
+    let edit = arguments[0] == "locate" ? [] : ["--dry-run"]
+    let fact = arguments[0] == "update" ? ["--subject", "orvia", "--to", "Corin"] : []
+    let run = try Command(arguments + ["--relation", "R1"] + edit + fact)
+    #expect(run.status == 64)
+    #expect(run.output.isEmpty && run.errors.contains(option))
+  }
+
+  @Test(
     "bad input exits with 1, one sentence on standard error and nothing on standard output",
     arguments: [
       (["predict", "no mask"], "has no [MASK]"), (["predict", "[MASK] [MASK]"], "has 2 [MASK]s"),
