@@ -27,7 +27,7 @@ let package = Package(
     .target(name: "Relations"),
     .target(name: "BERT", dependencies: ["Checkpoint", "Kernels", "Tensors", "Tokenization"]),
     .target(name: "Attribution", dependencies: ["BERT", "Kernels"]),
-    .target(name: "Neurons", dependencies: ["Attribution", "BERT", "HDF5", "Kernels", "Relations"]),
+    .target(name: "Neurons", dependencies: ["Attribution", "BERT", "Checkpoint", "HDF5", "Kernels", "Relations"]),
     .target(name: "Editing", dependencies: ["BERT", "Checkpoint", "Kernels", "Neurons", "Relations"]),
     .target(
       name: "Evaluation",

@@ -46,13 +46,14 @@ public struct EngineBenchmark: Sendable, Encodable {
   ///
   /// - Parameters:
   ///   - model: The model.
-  ///   - targets: Prompts to attribute.
+  ///   - targets: Prompts to attribute, at least one.
   ///   - rules: The rules to time.
   ///   - repeats: Runs of each, of which the median counts.
   public init(
     _ model: BERT, targets: [AttributionTarget], rules: [AttributionRule], repeats: Int, threads: ThreadCount,
     memory: Int, progress: (String) -> Void = { _ in }
   ) {
+    precondition(!targets.isEmpty)
     self.threads = threads.value
     instructions = instructionSet
     productRows = Self.rows

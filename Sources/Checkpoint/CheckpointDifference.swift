@@ -9,8 +9,8 @@ public struct CheckpointDifference: Sendable {
     public let name: String
     /// Number of values that differ.
     public let count: Int
-    /// The largest absolute difference; infinite where the shapes differ.
-    public let largest: Float
+    /// The largest absolute difference; nil where the shapes differ.
+    public let largest: Float?
   }
 
   /// A value slot that differs.
@@ -98,7 +98,7 @@ public struct CheckpointDifference: Sendable {
         one.shape == two.shape.reversed() && a.orientation != b.orientation && one.shape.count == 2
       guard one.shape == two.shape || reversed else {
         // Nothing can be set against anything: all values count as different.
-        tensors.append(TensorDifference(name: name, count: max(one.count, two.count), largest: .infinity))
+        tensors.append(TensorDifference(name: name, count: max(one.count, two.count), largest: nil))
         continue
       }
       let (first, second) = (try readerA.tensor(one), try readerB.tensor(two))

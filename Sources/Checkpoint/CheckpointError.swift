@@ -24,6 +24,8 @@ public enum CheckpointError: Error, Sendable, Hashable, CustomStringConvertible,
   case outputExists(path: String)
   /// The output would be the source.
   case outputIsSource(path: String)
+  /// Results would replace a file that may be part of a model.
+  case wouldReplace(path: String)
   /// Writing failed; what had been written is removed.
   case cannotWrite(path: String, reason: String)
 
@@ -50,6 +52,8 @@ public enum CheckpointError: Error, Sendable, Hashable, CustomStringConvertible,
       "\(path) exists already; pass --force to replace what knedit writes there, or choose another --output."
     case .outputIsSource(let path):
       "\(path) is where the source checkpoint lies, which is never overwritten; choose another --output."
+    case .wouldReplace(let path):
+      "\(path) lies in a model's directory and may be part of the model; choose another place for the results."
     case .cannotWrite(let path, let reason): "Cannot write \(path): \(reason)."
     }
   }

@@ -36,14 +36,14 @@ enum HDF5Layout {
     of dataset: Dataset, in url: URL, name: String, fileSize: Int
   ) throws(CheckpointError) -> TensorEntry {
     var location = TensorEntry.Location.dataset
-    let format = ByteFormat(rawValue: dataset.elementType.description)
-    if let offset = dataset.fileOffset, let format {
+    if let offset = dataset.fileOffset {
       let end = offset.addingReportingOverflow(dataset.byteCount)
       guard !end.overflow, end.partialValue <= fileSize else {
         throw .unreadable(
           path: url.path, reason: "the data of \(dataset.path) end beyond the file, which has been cut short")
       }
-      location = .bytes(offset: offset, format: format)
+      // Other types are the library's to convert: one of four bytes need not be IEEE 754's.
+      if dataset.elementType.isLittleEndianFloat32 { location = .bytes(offset: offset, format: .float32) }
     }
     let storage = ([dataset.layout.description] + dataset.filters).joined(separator: ", ")
     return TensorEntry(

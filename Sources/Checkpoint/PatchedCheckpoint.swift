@@ -12,6 +12,20 @@ extension Checkpoint {
     "added_tokens.json", "generation_config.json",
   ]
 
+  /// Refuses a file that results would replace where it may be part of a model.
+  ///
+  /// - Throws: ``CheckpointError/wouldReplace(path:)`` where it exists, config.json lies beside it, and its name is that of
+  ///   weights, of a file that goes with them, or of an edit's record.
+  public static func requireNoPart(_ url: URL) throws(CheckpointError) {
+    let isPart =
+      ["h5", "hdf5", "safetensors", "bin"].contains(url.pathExtension)
+      || (companions + ["edit.json"]).contains(url.lastPathComponent)
+    let configuration = url.deletingLastPathComponent().appending(path: "config.json")
+    guard
+      !isPart || [url, configuration].contains(where: { !FileManager.default.fileExists(atPath: $0.path) })
+    else { throw .wouldReplace(path: url.path) }
+  }
+
   /// Refuses an output directory that ``writePatched(_:to:overwrite:)`` would refuse, before any work is done.
   ///
   /// - Throws: ``CheckpointError/outputExists(path:)``, ``CheckpointError/outputIsSource(path:)`` or
@@ -64,21 +78,22 @@ extension Checkpoint {
   /// Every file is copied byte by byte beside its target, the slots are written into the copy of the weights in its
   /// own layout and number format, and when all is on disk the copies are renamed into place, the weights last. So
   /// neither the source nor a half-written file is ever at risk. Configuration, vocabulary and tokenizer files are
-  /// copied along.
+  /// copied along, and a document about what was written can be.
   /// - Parameters:
   ///   - slots: The new rows of W2, each neuron at most once.
   ///   - output: The directory to write, made where it does not exist.
   ///   - overwrite: Whether files that exist there are replaced; others stay.
+  ///   - document: A file to write beside the weights, from the SHA-256 that these will have.
   /// - Returns: The weights file written.
-  /// - Throws: ``CheckpointError``; nothing is left behind then.
+  /// - Throws: ``CheckpointError``; nothing is left behind then, unless the file system fails between two renames, when
+  ///   some of the small files may be new and the weights are not.
+  @discardableResult
   public func writePatched(
-    _ slots: [ValueSlot], to output: URL, overwrite: Bool
+    _ slots: [ValueSlot], to output: URL, overwrite: Bool,
+    beside document: ((_ sha256: String) throws -> (name: String, data: Data))? = nil
   ) throws(CheckpointError) -> URL {
     try checkOutput(output, overwrite: overwrite)
-    for slot in slots { try check(slot) }
-    for (_, same) in Dictionary(grouping: slots, by: { [$0.layer, $0.index] }) where same.count > 1 {
-      throw .badSlot(layer: same[0].layer, index: same[0].index, reason: "it is given \(same.count) times")
-    }
+    try requireStorable(slots)
     let files = FileManager.default
     let weights = weightsFile.lastPathComponent
     let companions = Self.companions.filter {
@@ -97,6 +112,13 @@ extension Checkpoint {
         try files.copyItem(at: source.resolvingSymlinksInPath(), to: temporary)
         try files.setAttributes([.posixPermissions: 0o644], ofItemAtPath: temporary.path)
         if name == weights { try write(slots, into: temporary) }
+        try Self.synchronize(temporary)
+      }
+      if let document, let written = partial.last?.temporary {
+        let (name, data) = try document(fingerprint(of: written))
+        let temporary = output.appending(path: ".\(name).\(UUID().uuidString).partial")
+        partial.insert((temporary, output.appending(path: name)), at: 0)
+        try data.write(to: temporary)
         try Self.synchronize(temporary)
       }
       // Asked for all before the first is replaced: a directory in a file's place is the one obstacle left.
@@ -142,6 +164,17 @@ extension Checkpoint {
       throw error
     }
     return made
+  }
+
+  /// Refuses slots that the file cannot hold.
+  ///
+  /// - Throws: ``CheckpointError/badSlot(layer:index:reason:)`` for a neuron that the model lacks or that comes twice, another
+  ///   number of values than the hidden size, and a value that is not finite or too large for the file's number format.
+  public func requireStorable(_ slots: [ValueSlot]) throws(CheckpointError) {
+    for slot in slots { try check(slot) }
+    for (_, same) in Dictionary(grouping: slots, by: { [$0.layer, $0.index] }) where same.count > 1 {
+      throw .badSlot(layer: same[0].layer, index: same[0].index, reason: "it is given \(same.count) times")
+    }
   }
 
   private func check(_ slot: ValueSlot) throws(CheckpointError) {

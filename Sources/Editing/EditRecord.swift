@@ -159,6 +159,15 @@ public struct EditRecord: Sendable, Hashable, Codable {
     self.after = after
   }
 
+  /// Refuses figures that are no numbers, as those of a model whose slots have grown beyond all measure.
+  ///
+  /// - Throws: ``EditError/noFigures(_:)``.
+  public func requireFigures() throws(EditError) {
+    for (name, value) in before.merging(after, uniquingKeysWith: { $0.isFinite ? $1 : $0 }) where !value.isFinite {
+      throw .noFigures(name)
+    }
+  }
+
   /// Reads a record, or the record in an output directory.
   ///
   /// - Throws: ``EditError``.
@@ -180,7 +189,11 @@ public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, Local
   /// There is no neuron to edit.
   case noNeurons(relation: String, subject: String?)
   /// The new answer is the old one.
-  case sameAnswer(String)
+  case sameAnswer(String, subject: String, relation: String)
+  /// A fact is to get two answers at once.
+  case givenTwice(subject: String, relation: String)
+  /// A figure is no number after the edit.
+  case noFigures(String)
   /// There is nothing to edit.
   case noEdits
   /// The subject's layer is not below the upper layers that are edited too.
@@ -209,7 +222,12 @@ public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, Local
       (subject.map { "No knowledge neuron of “\($0)” in \(relation) is left to edit" }
         ?? "No knowledge neuron of \(relation) was found")
         + "; locate with more steps or more facts, or give a neurons file with --neurons."
-    case .sameAnswer(let answer): "--to “\(answer)” is the answer that the fact has already; give another."
+    case .sameAnswer(let answer, let subject, let relation):
+      "“\(answer)” is the answer that \(relation) has for “\(subject)” already; give another."
+    case .givenTwice(let subject, let relation):
+      "The same fact of \(relation) about “\(subject)” is to be edited twice; give it one new answer."
+    case .noFigures(let name):
+      "The edit drives the model beyond all numbers (its \(name) is none); make it smaller."
     case .noSubjectLayer(let layer, let below):
       below > 0
         ? "Layer \(layer) cannot be the subject's: it must lie below the upper layers, so give a number from 0 to \(below - 1)."

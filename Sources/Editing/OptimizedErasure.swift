@@ -53,10 +53,12 @@ public struct OptimizedErasure: EditingMethod {
 
   /// The slots after the edit.
   ///
-  /// - Parameter traced: What ``traced(in:from:)`` gives, where it is at hand.
+  /// - Parameter traced: What ``traced(in:from:)`` gives.
   public func valueSlots(of neurons: [Neuron], traced: TracedGoals) -> [ValueSlot] {
     let questions = Dictionary(grouping: targets.indices, by: { targets[$0].answer }).sorted { $0.key < $1.key }
-    return optimization.minimize(traced, questions: questions.map(\.value), neurons: neurons)
+    return withProductThreads(traced.threads) {
+      optimization.minimize(traced, questions: questions.map(\.value), neurons: neurons)
+    }
   }
 
   /// The slots after the edit.

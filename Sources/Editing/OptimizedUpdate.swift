@@ -66,14 +66,16 @@ public struct OptimizedUpdate: EditingMethod {
 
   /// The slots after the edit.
   ///
-  /// - Parameter traced: What ``traced(in:from:)`` gives, where it is at hand.
+  /// - Parameter traced: What ``traced(in:from:)`` gives.
   public func valueSlots(of neurons: [Neuron], traced: TracedGoals) -> [ValueSlot] {
     // Each word piece of an answer is a question of its own.
     let questions = zip(targets, positions).flatMap { own, positions in
       let pieces = Dictionary(grouping: positions, by: { own[$0 - positions.lowerBound].answer })
       return pieces.sorted { $0.key < $1.key }.map(\.value)
     }
-    return optimization.minimize(traced, questions: questions, subjects: positions.map(Array.init), neurons: neurons)
+    return withProductThreads(traced.threads) {
+      optimization.minimize(traced, questions: questions, subjects: positions.map(Array.init), neurons: neurons)
+    }
   }
 
   /// The slots after the edit.

@@ -43,7 +43,8 @@ public struct BatchUpdate: Sendable {
   /// - Parameters:
   ///   - changes: Facts and the answers they shall have.
   ///   - heldBack: How many of each relation's last templates are held back; one is left to the edit at least.
-  /// - Throws: `RelationError` for a relation that the catalogue lacks; ``EditError/noEdits``.
+  /// - Throws: `RelationError` for a relation that the catalogue lacks; `EditError` where there is no change, one that
+  ///   changes nothing, or two of the same fact.
   public init(
     request: EditRequest, changes: [(fact: Fact, newAnswer: String)], optimization: SlotOptimization, heldBack: Int,
     isSequential: Bool
@@ -52,8 +53,14 @@ public struct BatchUpdate: Sendable {
     var edits: [FactEdit] = []
     var prompts: [[String]] = []
     var held: Set<Template> = []
+    var facts: Set<Fact> = []
     for (fact, newAnswer) in changes {
-      guard newAnswer != fact.answer else { throw EditError.sameAnswer(newAnswer) }
+      guard newAnswer != fact.answer else {
+        throw EditError.sameAnswer(newAnswer, subject: fact.subject, relation: fact.relation)
+      }
+      guard facts.insert(fact).inserted else {
+        throw EditError.givenTwice(subject: fact.subject, relation: fact.relation)
+      }
       let relation = try request.catalogue.relation(named: fact.relation)
       let last = relation.lastTemplates(heldBack)
       held.formUnion(last)
@@ -83,11 +90,11 @@ public struct BatchUpdate: Sendable {
     try request.checkOutput()
     try optimization.requireSubjectLayers(model.bert.configuration.layerCount)
     let questions = try EvaluationQuestions(
-      updating: edits, heldBack: [], in: request.catalogue, model: model, seed: request.seed)
+      updating: edits, heldBack: heldBack, in: request.catalogue, model: model, seed: request.seed)
     let outcome =
       isSequential
       ? try oneAfterAnother(questions, progress: progress) : try together(edits, model, questions, progress: progress)
-    guard !outcome.slots.isEmpty else { throw EditError.noNeurons(relation: edits[0].fact.relation, subject: nil) }
+    try model.checkpoint.requireStorable(outcome.slots)
     let neurons = outcome.slots.map { Neuron(layer: $0.layer, index: $0.index) }
     let after = model.replacing(outcome.slots)
     let evaluation = try BatchEvaluation(
@@ -101,6 +108,7 @@ public struct BatchUpdate: Sendable {
       editedPrompt: nil, edits: edits, heldBack: heldBack.isEmpty ? nil : heldBack.map(\.pattern),
       order: request.order == .leftToRight ? nil : request.order, seed: request.seed,
       before: evaluation.sideEffects.recordedBefore, after: evaluation.recordedAfter)
+    try record.requireFigures()
     return Plan(record: record, evaluation: evaluation, slots: outcome.slots)
   }
 

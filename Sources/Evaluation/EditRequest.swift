@@ -88,12 +88,10 @@ public struct EditRequest: Sendable {
   func write(_ slots: [ValueSlot], _ plan: EditRecord) throws -> EditRecord {
     guard let output else { throw EditError.noOutput }
     var record = plan
-    let written = try model.checkpoint.writePatched(slots, to: output, overwrite: overwrite)
-    record.result = EditRecord.Source(
-      model: output.relativePath, file: written.lastPathComponent, sha256: try fingerprint(of: written))
-    let url = output.appending(path: EditRecord.fileName)
-    do { try record.json().write(to: url, options: .atomic) } catch {
-      throw CheckpointError.cannotWrite(path: url.path, reason: error.localizedDescription)
+    let file = model.checkpoint.weightsFile.lastPathComponent
+    try model.checkpoint.writePatched(slots, to: output, overwrite: overwrite) { sha256 in
+      record.result = EditRecord.Source(model: output.relativePath, file: file, sha256: sha256)
+      return (EditRecord.fileName, try record.json())
     }
     return record
   }

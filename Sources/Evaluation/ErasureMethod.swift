@@ -22,7 +22,9 @@ public enum ErasureMethod: Sendable, Hashable {
   ///
   /// - Throws: ``EditError/incompleteRecord(field:)``.
   init(_ method: EditRecord.Method) throws(EditError) {
-    if let parameters = try method.optimizationIfOptimized() {
+    if var parameters = try method.optimizationIfOptimized() {
+      // An erasure has no one subject, whatever a record says.
+      parameters.subjectLayers = .absent
       self = .optimized(parameters)
     } else {
       guard let fill = method.fill else { throw .incompleteRecord(field: "fill") }

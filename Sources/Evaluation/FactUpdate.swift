@@ -68,7 +68,9 @@ public struct FactUpdate: Sendable {
   ///   not be written and where no neuron is found.
   public func plan(progress: (Int) -> Void = { _ in }) throws -> Plan {
     let model = request.model
-    guard newAnswer != fact.answer else { throw EditError.sameAnswer(newAnswer) }
+    guard newAnswer != fact.answer else {
+      throw EditError.sameAnswer(newAnswer, subject: fact.subject, relation: fact.relation)
+    }
     try request.checkOutput()
     let edit = FactEdit(fact: fact, newAnswer: newAnswer, prompts: prompts)
     let targets = try prompts.map { try model.factors($0, answer: newAnswer, order: request.order) }
@@ -102,6 +104,7 @@ public struct FactUpdate: Sendable {
       slots = update.valueSlots(of: neurons, traced: traced)
     }
     guard !neurons.isEmpty else { throw EditError.noNeurons(relation: fact.relation, subject: fact.subject) }
+    try model.checkpoint.requireStorable(slots)
     let after = model.replacing(slots)
     let evaluation = try UpdateEvaluation(
       before: model, after: after, edit: edit, editedPrompt: prompts[edited], questions: questions,
@@ -113,6 +116,7 @@ public struct FactUpdate: Sendable {
       editedPrompt: prompts[edited], heldBack: heldBack.isEmpty ? nil : heldBack.map(\.pattern),
       order: request.order == .leftToRight ? nil : request.order, seed: request.seed,
       before: evaluation.recordedBefore, after: evaluation.recordedAfter)
+    try record.requireFigures()
     let answered = model.outcomes([olds], threads: request.threads)[0].isBest
     return Plan(
       record: record, evaluation: evaluation, unexpectedAnswer: answered ? nil : evaluation.edited.bestBefore,

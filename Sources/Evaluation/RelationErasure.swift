@@ -46,7 +46,8 @@ public struct RelationErasure: Sendable {
     let (model, relation) = (request.model, request.relation)
     try request.checkOutput()
     guard !facts.isEmpty else { throw EditError.noNeurons(relation: relation.name, subject: nil) }
-    let judged: [Fact]
+    // In the relation's order, in which the record's indices will name them.
+    let judged = relation.facts.filter(Set(facts).contains)
     let located: LocatedRelation
     var neurons: [Neuron]
     var candidates: [Neuron] = []
@@ -54,11 +55,7 @@ public struct RelationErasure: Sendable {
     case .paper(let top, _):
       located = try request.locate(facts.map { ($0, relation.prompts(for: $0)) }, progress: progress)
       neurons = located.mostFrequentNeurons(top).map(\.neuron)
-      let names = Set(located.facts.map { Fact(relation: relation.name, subject: $0.subject, answer: $0.answer) })
-      judged = relation.facts.filter(names.contains)
     case .optimized(let optimization):
-      // In the relation's order, in which the record's indices will name them.
-      judged = relation.facts.filter(Set(facts).contains)
       neurons = []
       if request.located != nil {
         located = try request.locate([], progress: progress)
@@ -88,6 +85,7 @@ public struct RelationErasure: Sendable {
       slots = erasure.valueSlots(of: neurons, traced: traced)
     }
     guard !neurons.isEmpty, !judged.isEmpty else { throw EditError.noNeurons(relation: relation.name, subject: nil) }
+    try model.checkpoint.requireStorable(slots)
     let after = model.replacing(slots)
     let evaluation = try ErasureEvaluation(
       before: model, after: after, questions: questions, change: ChangeSize(of: neurons, from: model, to: after),
@@ -109,6 +107,7 @@ public struct RelationErasure: Sendable {
         "intraAccuracy": evaluation.intraAccuracyAfter, "interAccuracy": evaluation.interAccuracyAfter,
         "largestRise": evaluation.largestRise, "slots": Double(evaluation.slots), "changeNorm": evaluation.changeNorm,
       ])
+    try record.requireFigures()
     return Plan(record: record, evaluation: evaluation, slots: slots)
   }
 

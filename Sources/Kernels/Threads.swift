@@ -1,7 +1,7 @@
 import COneDNN
 import Foundation
 
-/// Threads to use: at least one, at most the processor's cores.
+/// Threads to use: at least one. More than the processor has cores are no use, and no harm.
 public struct ThreadCount: Sendable, Hashable {
   /// The number of threads.
   public let value: Int
@@ -9,29 +9,34 @@ public struct ThreadCount: Sendable, Hashable {
   /// All cores that the process may use.
   public static var allCores: ThreadCount { ThreadCount(ProcessInfo.processInfo.activeProcessorCount) }
 
-  /// `value` threads; numbers below one count as one.
-  public init(_ value: Int) { self.value = max(1, value) }
+  /// `value` threads; numbers below one count as one, and those above 1,024 as that.
+  public init(_ value: Int) { self.value = min(max(1, value), 1024) }
 }
 
-/// Lets matrix products called from this thread use `threads` threads.
-public func useThreads(_ threads: ThreadCount) { omp_set_num_threads(Int32(clamping: threads.value)) }
+/// Runs `body`, whose matrix products on this thread use `threads` threads meanwhile.
+public func withProductThreads<Result>(_ threads: ThreadCount, _ body: () -> Result) -> Result {
+  let before = omp_get_max_threads()
+  omp_set_num_threads(Int32(clamping: threads.value))
+  defer { omp_set_num_threads(before) }
+  return body()
+}
 
 /// Runs `body` for each index below `count` on up to `threads` threads and returns the results in order.
 ///
 /// Each call has one core to itself, also in its matrix products: independent streams of one thread each lose nothing
-/// against products on all cores. Which thread runs which index has no influence on the results.
+/// against products on all cores. A single call has them all. Which thread runs which index has no influence on the results.
 public func concurrently<Result: Sendable>(
   _ count: Int, threads: ThreadCount, _ body: @Sendable (Int) -> Result
 ) -> [Result] {
   if count == 1 || threads.value == 1 {
-    useThreads(count == 1 ? threads : ThreadCount(1))
-    return (0..<count).map(body)
+    return withProductThreads(count == 1 ? threads : ThreadCount(1)) { (0..<count).map(body) }
   }
   let slots = ResultSlots<Result>(count)
   let workers = min(threads.value, count)
   DispatchQueue.concurrentPerform(iterations: workers) { _ in
-    useThreads(ThreadCount(1))
-    while let index = slots.next() { slots.put(body(index), at: index) }
+    withProductThreads(ThreadCount(1)) {
+      while let index = slots.next() { slots.put(body(index), at: index) }
+    }
   }
   return slots.results
 }

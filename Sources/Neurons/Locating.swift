@@ -101,3 +101,8 @@ extension MaskedLanguageModel {
       })
   }
 }
+
+extension MaskedLanguageModel {
+  /// Whether this model's vocabulary can spell the fact's answer.
+  public func canAnswer(_ fact: Fact) -> Bool { (try? pieces(of: fact.answer)) != nil }
+}

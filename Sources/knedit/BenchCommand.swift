@@ -23,35 +23,33 @@ struct BenchCommand: ParsableCommand {
     help: "How many prompts to take, without sentences: of each relation's first fact, one wording after another.")
   var limit = 8
 
-  @Option(
-    help:
-      "Megabytes that locating may take beside the weights and, for prompts of up to 128 pieces, their bfloat16 copy.")
-  var memory = 1024
-
+  @OptionGroup var memory: MemoryOptions
   @OptionGroup var model: ModelOptions
   @OptionGroup var printing: PrintOptions
   @OptionGroup var result: ResultFileOptions
 
   func validate() throws {
     _ = try rules()
-    guard repeats >= 1, limit >= 1, memory >= 1 else {
-      throw ValidationError("--repeats, --limit and --memory must be at least 1.")
-    }
+    guard repeats >= 1, limit >= 1 else { throw ValidationError("--repeats and --limit must be at least 1.") }
   }
 
   private func rules() throws -> [AttributionRule] {
     try rule.map { text in
       let parts = text.split(separator: ":", maxSplits: 1)
       let steps = parts.count > 1 ? Int(parts[1]) : 20
-      guard let name = parts.first, let steps, let rule = AttributionRule(name: String(name), steps: steps) else {
+      guard let name = parts.first, let steps, LocateOptions.pointCounts.contains(steps),
+        let rule = AttributionRule(name: String(name), steps: steps)
+      else {
         throw ValidationError(
-          "“\(text)” is no rule; give one of \(AttributionRule.names.joined(separator: ", ")), with :POINTS.")
+          "“\(text)” is no rule; give one of \(AttributionRule.names.joined(separator: ", ")), with :POINTS, 1 to 10000."
+        )
       }
       return rule
     }
   }
 
   func run() throws {
+    try result.check()
     let opened = try model.openModel(quiet: printing.quiet)
     var prompts = text
     if prompts.isEmpty {
@@ -64,13 +62,16 @@ struct BenchCommand: ParsableCommand {
         wordings.lazy.filter { round < $0.count }.map { $0[round] }
       }
       prompts = Array(rounds.prefix(limit))
+      guard !prompts.isEmpty else {
+        throw ValidationError("The relations have no facts to make prompts of; give sentences with [MASK].")
+      }
     }
     // Speed does not depend on the answer; the model's own first answer will do.
     let encoded = try prompts.map { try opened.encode($0) }
     let best = opened.bert.predict(encoded, threads: model.threadCount) { $1.best }
     let benchmark = EngineBenchmark(
       opened.bert, targets: zip(encoded, best).map { AttributionTarget(prompt: $0, answer: $1) }, rules: try rules(),
-      repeats: repeats, threads: model.threadCount, memory: memory << 20
+      repeats: repeats, threads: model.threadCount, memory: memory.bytes
     ) { if !printing.quiet { Console.note("Measuring \($0)") } }
     if printing.format == .json {
       return try Console.deliver(String(decoding: benchmark.json(), as: UTF8.self), to: result.output)

@@ -14,13 +14,16 @@ enum Console {
   static func bold(_ text: String) -> String { usesColour ? "\u{1b}[1m\(text)\u{1b}[0m" : text }
   static func faint(_ text: String) -> String { usesColour ? "\u{1b}[2m\(text)\u{1b}[0m" : text }
 
-  static func note(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
+  static func note(_ text: String) { say(text + "\n") }
+
+  /// Writes to standard error; where that cannot be written, nobody can be told.
+  static func say(_ text: String) { try? FileHandle.standardError.write(contentsOf: Data(text.utf8)) }
 
   /// Prints results, or writes them to a file in one step.
   static func deliver(_ text: String, to path: String?) throws {
     let ended = text.hasSuffix("\n") ? text : text + "\n"
     guard let path else {
-      FileHandle.standardOutput.write(Data(ended.utf8))
+      do { try FileHandle.standardOutput.write(contentsOf: Data(ended.utf8)) } catch { throw OutputError(path: nil) }
       return
     }
     do { try Data(ended.utf8).write(to: URL(filePath: path), options: .atomic) } catch {
@@ -29,8 +32,11 @@ enum Console {
   }
 
   struct OutputError: Error, CustomStringConvertible {
-    let path: String
-    var description: String { "Cannot write \(path); does its directory exist, and may this user write there?" }
+    let path: String?
+    var description: String {
+      path.map { "Cannot write \($0); does its directory exist, and may this user write there?" }
+        ?? "Standard output cannot be written; is its disk full, or has its reader gone?"
+    }
   }
 
   static func percent(_ value: Double) -> String { String(format: "%.2f %%", 100 * value) }
@@ -93,8 +99,7 @@ final class Progress {
     if isTerminal {
       let filled = 30 * done / total
       let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: 30 - filled)
-      FileHandle.standardError.write(Data("\r\u{1b}[K\(label) \(bar) \(done)/\(total), \(estimate)".utf8))
-      if done == total { FileHandle.standardError.write(Data("\n".utf8)) }
+      Console.say("\r\u{1b}[K\(label) \(bar) \(done)/\(total), \(estimate)" + (done == total ? "\n" : ""))
     } else {
       let tenth = 10 * done / total
       guard tenth > lastTenth else { return }

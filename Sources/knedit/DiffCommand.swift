@@ -21,11 +21,15 @@ struct DiffCommand: ParsableCommand {
   @OptionGroup var printing: PrintOptions
   @OptionGroup var file: ResultFileOptions
 
+  func validate() throws {
+    guard top >= 1 else { throw ValidationError("--top must be at least 1.") }
+  }
+
   private struct Document: Encodable {
     struct Tensor: Encodable {
       let name: String
       let values: Int
-      let largestDifference: Float
+      let largestDifference: Float?
     }
     struct Slot: Encodable {
       let layer: Int
@@ -47,12 +51,16 @@ struct DiffCommand: ParsableCommand {
 
   func run() throws {
     let document: Document
-    do { document = try compare() } catch {
+    // A status of 1 says that the two differ, so every failure has another.
+    do {
+      try file.check()
+      document = try compare()
+      let text = printing.format == .json ? String(decoding: try document.json(), as: UTF8.self) : describe(document)
+      try Console.deliver(text, to: file.output)
+    } catch {
       Console.note("Error: \(error)")
       throw ExitCode(2)
     }
-    let text = printing.format == .json ? String(decoding: try document.json(), as: UTF8.self) : describe(document)
-    try Console.deliver(text, to: file.output)
     if !document.equal { throw ExitCode(1) }
   }
 
@@ -88,7 +96,8 @@ struct DiffCommand: ParsableCommand {
     if !document.tensors.isEmpty {
       var table = Table(["tensor that differs", "values", "largest difference"], right: [1, 2])
       for tensor in document.tensors {
-        table.add(tensor.name, "\(tensor.values)", String(format: "%.4g", tensor.largestDifference))
+        table.add(
+          tensor.name, "\(tensor.values)", tensor.largestDifference.map { String(format: "%.4g", $0) } ?? "other shape")
       }
       parts.append(table.text)
     }

@@ -63,7 +63,7 @@ struct EraseCommand: ParsableCommand {
         relationsPath: try model.relationsPath(), relation: relation, located: located, method: options.method,
         order: edit.pieces, output: edit.outputDirectory, overwrite: edit.force, seed: edit.seed,
         tool: "knedit \(Knedit.version)",
-        threads: model.threadCount, memory: options.memoryBytes), facts: facts,
+        threads: model.threadCount, memory: options.memory.bytes), facts: facts,
       method: method == .paper
         ? .paper(top: top ?? 20, fill: fill ?? .zero) : .optimized(optimization.optimization(.erasure)))
     let progress = Progress(

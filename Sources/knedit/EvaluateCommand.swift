@@ -21,13 +21,11 @@ struct EvaluateCommand: ParsableCommand {
   @OptionGroup var result: ResultFileOptions
 
   func run() throws {
+    try result.check()
     let url = URL(filePath: record)
     let record = try EditRecord(contentsOf: url)
     let source = try MaskedLanguageModel(opening: sourceLocation(record))
-    let relationsPath = model.relations ?? record.relations
-    let catalogue = try RelationCatalogue(
-      directory: FileManager.default.fileExists(atPath: relationsPath)
-        ? URL(filePath: relationsPath) : URL(filePath: try model.relationsPath()))
+    let catalogue = try RelationCatalogue(directory: relationsLocation(record, source: source.checkpoint.directory))
     let written = try record.result.flatMap { result in
       try [url, url.deletingLastPathComponent(), URL(filePath: result.model)].first {
         FileManager.default.fileExists(atPath: $0.appending(path: result.file).path)
@@ -54,6 +52,21 @@ struct EvaluateCommand: ParsableCommand {
       text = Report.batch(batch.edit, control: batch.control)
     }
     try Console.deliver(text, to: result.output)
+  }
+
+  private struct MissingRelations: Error, CustomStringConvertible {
+    let path: String
+    var description: String { "The record's relations, \(path), are not there; say where they are with --relations." }
+  }
+
+  /// The relations: as given now, as recorded, or beside the source where they were recorded there.
+  private func relationsLocation(_ record: EditRecord, source: URL) throws -> URL {
+    if let given = model.relations { return URL(filePath: given) }
+    if FileManager.default.fileExists(atPath: record.relations) { return URL(filePath: record.relations) }
+    let beside = source.appending(path: "relations")
+    guard record.relations == record.source.model + "/relations", FileManager.default.fileExists(atPath: beside.path)
+    else { throw MissingRelations(path: record.relations) }
+    return beside
   }
 
   /// The source: as given now, as recorded, or the bundled demo when the recorded path is not there.

@@ -31,6 +31,7 @@ struct InspectCommand: ParsableCommand {
   }
 
   func run() throws {
+    try file.check()
     let checkpoint = try Checkpoint.open(URL(filePath: path))
     let c = checkpoint.configuration
     let used = checkpoint.entries.filter(\.isUsed)

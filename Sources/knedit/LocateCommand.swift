@@ -32,10 +32,12 @@ struct LocateCommand: ParsableCommand {
   }
 
   func run() throws {
+    try result.check()
     let catalogue = try model.openRelations()
     let selection = try selecting.selection()
-    let names = relation.isEmpty ? selection?.relationNames ?? [] : relation
-    let relations = try names.map { try catalogue.relation(named: $0) }
+    var names: Set<String> = []
+    let relations = try (relation.isEmpty ? selection?.relationNames ?? [] : relation)
+      .map { try catalogue.relation(named: $0) }.filter { names.insert($0.name).inserted }
     let chosen = try relations.map {
       try $0.choose(subjects: subject, selection: selection, limit: selecting.limit)
     }
@@ -45,7 +47,7 @@ struct LocateCommand: ParsableCommand {
     if left > 0, !printing.quiet {
       Console.note("\(left) facts are left out: this model's vocabulary cannot spell their answers.")
     }
-    let file = try attributions.map { try File.create(URL(filePath: $0), replacing: true) }
+    let file = try attributions.map { try AttributionFile(URL(filePath: $0)) }
     let total = zip(relations, usable).reduce(0) { $0 + $1.1.count * $1.0.templates.count }
     let progress = Progress("Locating (prompts)", total: total, quiet: printing.quiet)
     var before = 0
@@ -54,13 +56,13 @@ struct LocateCommand: ParsableCommand {
       located.append(
         try opened.locate(
           facts.map { ($0, relation.prompts(for: $0)) }, relation: relation.name, method: options.method,
-          threads: model.threadCount, memory: options.memoryBytes,
+          threads: model.threadCount, memory: options.memory.bytes,
           scores: { index, scores in
             try file?.write(scores, of: facts[index], prompts: relation.prompts(for: facts[index]), index: index)
           }, progress: { progress.update(before + $0) }))
       before += facts.count * relation.templates.count
     }
-    try file?.close()
+    try file?.finish()
     let document = LocatedRelations(relations: located)
     if printing.format == .json {
       return try Console.deliver(String(decoding: document.json(), as: UTF8.self), to: result.output)

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Attribution
 import BERT
+import Checkpoint
 import Editing
 import Foundation
 import Kernels
@@ -64,6 +65,9 @@ struct PrintOptions: ParsableArguments {
 struct ResultFileOptions: ParsableArguments {
   @Option(name: .shortAndLong, help: "Write the results to this file in place of standard output.")
   var output: String?
+
+  /// Refuses, before any work is done, a file that may be part of a model.
+  func check() throws { if let output { try Checkpoint.requireNoPart(URL(filePath: output)) } }
 }
 
 /// Which facts of a relation are meant.
@@ -97,16 +101,16 @@ struct LocateOptions: ParsableArguments {
   @Flag(help: "Locate by activation alone, the paper's baseline.")
   var baseline = false
 
-  @Option(
-    help:
-      "Megabytes that locating may take beside the weights and, for prompts of up to 128 pieces, their bfloat16 copy.")
-  var memory = 1024
+  @OptionGroup var memory: MemoryOptions
+
+  /// Numbers of points that a rule may be given.
+  static let pointCounts = 1...10_000
 
   func validate() throws {
     guard rule.map(AttributionRule.names.contains) ?? true else {
       throw ValidationError("--rule is one of \(AttributionRule.names.joined(separator: ", ")).")
     }
-    guard steps.map((1...10_000).contains) ?? true else {
+    guard steps.map(Self.pointCounts.contains) ?? true else {
       throw ValidationError("--steps must lie between 1 and 10000.")
     }
     guard steps == nil || rule != AttributionRule.adaptive.name else {
@@ -115,7 +119,6 @@ struct LocateOptions: ParsableArguments {
     if baseline, let option = given.first {
       throw ValidationError("--baseline takes no integral: leave out \(option).")
     }
-    guard (1...(1 << 20)).contains(memory) else { throw ValidationError("--memory must be at least 1 (megabyte).") }
   }
 
   /// Those given that say how the integral is taken.
@@ -133,8 +136,22 @@ struct LocateOptions: ParsableArguments {
     let name = rule ?? (steps == nil ? AttributionRule.adaptive : .riemann(steps: 20)).name
     return .attribution(AttributionRule(name: name, steps: steps ?? 20) ?? .adaptive)
   }
+}
 
-  var memoryBytes: Int { memory << 20 }
+/// How much memory locating may take.
+struct MemoryOptions: ParsableArguments {
+  @Option(
+    help:
+      "Megabytes that locating may take beside the weights and, for prompts of up to 128 pieces, their bfloat16 copy.")
+  var memory = 1024
+
+  func validate() throws {
+    guard (1...(1 << 20)).contains(memory) else {
+      throw ValidationError("--memory must lie between 1 and \(1 << 20) (megabytes).")
+    }
+  }
+
+  var bytes: Int { memory << 20 }
 }
 
 /// Where an edit goes.

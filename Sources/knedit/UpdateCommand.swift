@@ -112,7 +112,7 @@ struct UpdateCommand: ParsableCommand {
       model: try model.openModel(quiet: printing.quiet), modelPath: try model.modelPath(), catalogue: catalogue,
       relationsPath: try model.relationsPath(), relation: relation, located: located, method: options.method,
       order: edit.pieces, output: edit.outputDirectory, overwrite: edit.force, seed: edit.seed,
-      tool: "knedit \(Knedit.version)", threads: model.threadCount, memory: options.memoryBytes)
+      tool: "knedit \(Knedit.version)", threads: model.threadCount, memory: options.memory.bytes)
   }
 
   func run() throws {

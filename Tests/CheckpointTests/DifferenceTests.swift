@@ -43,7 +43,25 @@ struct DifferenceTests {
       #expect(difference.tensors.map(\.name) == ["bert.pooler.dense.weight"])
       #expect(difference.tensors[0].count == 1)
       // The sum is rounded once to float32, of which 2⁻²³ is the spacing below 2.
-      #expect(abs(difference.tensors[0].largest - 0.5) < 1e-6)
+      #expect(abs((difference.tensors[0].largest ?? 0) - 0.5) < 1e-6)
+    }
+  }
+
+  @Test("counts all values of a tensor whose shapes differ, and knows no largest difference")
+  func otherShape() throws {
+    try FixtureFiles.withCopy(of: "flat-torch") { one in
+      try FixtureFiles.withCopy(of: "flat-torch") { other in
+        for (directory, rows) in [(one, 2), (other, 3)] {
+          let weights = try Checkpoint.open(directory).weightsFile
+          let file = try File.open(weights, writable: true)
+          try file.createDataset(
+            "cls.extra.weight", shape: [rows, 4], values: [Float](repeating: 1, count: 4 * rows))
+          try file.close()
+        }
+        let difference = try CheckpointDifference.between(Checkpoint.open(one), Checkpoint.open(other))
+        #expect(difference.tensors.map(\.name) == ["cls.extra.weight"])
+        #expect(difference.tensors[0].count == 12 && difference.tensors[0].largest == nil)
+      }
     }
   }
 

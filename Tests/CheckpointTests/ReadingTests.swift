@@ -196,4 +196,24 @@ struct ReadingTests {
       #expect(try fingerprint(of: url) == expected)
     }
   }
+
+  @Test("of four-byte numbers that are not IEEE 754's are as the HDF5 library reads them, not mapped as they lie")
+  func otherFloats() throws {
+    try FixtureFiles.withCopy(of: "keras") { directory in
+      let file = directory.appending(path: "tf_model.h5")
+      // The datatype message of little-endian binary32, and the same with an exponent bias of 126: twice the value.
+      let fields: [UInt8] = [0x11, 0x20, 0x1f, 0, 4, 0, 0, 0, 0, 0, 32, 0, 23, 8, 0, 23]
+      var bytes = try Data(contentsOf: file)
+      var start = bytes.startIndex
+      while let found = bytes.range(of: Data(fields + [127, 0, 0, 0]), in: start..<bytes.endIndex) {
+        bytes[found.lowerBound + fields.count] = 126
+        start = found.upperBound
+      }
+      try #require(start > bytes.startIndex)
+      let before = try Checkpoint.open(directory).weights().valueSlot(layer: 0, index: 3)
+      try bytes.write(to: file)
+      let after = try Checkpoint.open(directory).weights().valueSlot(layer: 0, index: 3)
+      #expect(after == before.map { 2 * $0 })
+    }
+  }
 }

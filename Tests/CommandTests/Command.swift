@@ -25,7 +25,8 @@ struct Command {
 
   init(_ arguments: String...) throws { try self.init(arguments) }
 
-  init(_ arguments: [String]) throws {
+  /// Runs it; `output` takes standard output in place of ``output``.
+  init(_ arguments: [String], output other: FileHandle? = nil) throws {
     let process = Process()
     process.executableURL = Self.executable
     process.arguments = arguments
@@ -35,7 +36,7 @@ struct Command {
     // Files, not pipes: a pipe that nobody reads meanwhile would stop a talkative command.
     let (out, err) = (scratch.appending(path: "out"), scratch.appending(path: "err"))
     for url in [out, err] { try Data().write(to: url) }
-    process.standardOutput = try FileHandle(forWritingTo: out)
+    process.standardOutput = try other ?? FileHandle(forWritingTo: out)
     process.standardError = try FileHandle(forWritingTo: err)
     try process.run()
     process.waitUntilExit()

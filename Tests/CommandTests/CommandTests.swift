@@ -162,7 +162,8 @@ struct CommandTests {
       ["predict", "[MASK]", "--tops", "3"],
       ["locate", "--relation", "R1", "--rule", "simpson"], ["locate", "--relation", "R1", "--steps", "0"],
       ["locate", "--relation", "R1", "--rule", "adaptive", "--steps", "3"],
-      ["bench", "--rule", "simpson:3"],
+      ["bench", "--rule", "simpson:3"], ["bench", "--rule", "riemann:9000000000000000000"],
+      ["bench", "--memory", "8796093022208"], ["diff", "a", "b", "--top=-1"],
       ["update", "--relation", "R1", "--subject", "orvia", "--to", "Corin", "-o", "x", "--confidence", "1"],
       ["update", "--relation", "R1", "--subject", "orvia", "--to", "Corin"],
       ["update", "--relation", "R1", "--subject", "orvia", "--to", "Corin", "-o", "x", "--method", "magic"],
@@ -222,12 +223,88 @@ struct CommandTests {
       ),
       (["update", "--relation", "R1", "--subject", "orvia", "--to", "Corin", "-o", "/dev/null/x"], "/dev/null/x"),
       (["erase", "--relation", "R1", "--neurons", "nowhere.json", "-o", "never"], "nowhere.json"),
+      (
+        [
+          "update", "--relation", "R1", "--subject", "orvia", "--to", "Corin", "--method", "paper", "--lambda2",
+          "1e300",
+          "--force", "-o", "never",
+        ], "not finite"
+      ),
     ])
   func badInput(arguments: [String], hint: String) throws {
     let run = try Command(arguments + Command.fixture)
     #expect(run.failedPlainly, "\(run.status) \(run.output) \(run.errors)")
     #expect(run.errors.contains(hint), "\(run.errors)")
     #expect(!FileManager.default.fileExists(atPath: "never"))
+  }
+
+  @Test("results never take the place of a model's file, and scores that are not complete never that of others")
+  func resultsBesideModels() throws {
+    try FixtureFiles.withCopy(of: "keras") { model in
+      let before = try FileManager.default.contentsOfDirectory(atPath: model.path).sorted()
+      let options = ["--model", model.path, "--relations", Command.relations, "--quiet"]
+      for arguments in [
+        ["locate", "--relation", "R1", "--attributions", model.path + "/tf_model.h5"],
+        ["locate", "--relation", "R1", "-o", model.path + "/config.json"],
+        ["predict", "[MASK]", "-o", model.path + "/tf_model.h5"],
+      ] {
+        let run = try Command(arguments + (arguments[0] == "predict" ? Array(options.prefix(2)) : options))
+        #expect(run.failedPlainly && run.errors.contains("may be part of the model"), "\(run.errors)")
+      }
+      let scores = model.deletingLastPathComponent().appending(path: "scores.h5")
+      try Data("earlier".utf8).write(to: scores)
+      let run = try Command(
+        [
+          "locate", "--relation", "R1", "--relation", "R1", "--steps", "2", "--attributions", scores.path, "-o",
+          "/dev/null/x",
+        ]
+          + options)
+      #expect(run.status == 1, "the results cannot be written, but the scores are complete")
+      #expect(try Data(contentsOf: scores).count > 7)
+      #expect(try FileManager.default.contentsOfDirectory(atPath: model.path).sorted() == before)
+      #expect(
+        try Data(contentsOf: model.appending(path: "tf_model.h5"))
+          == Data(contentsOf: FixtureFiles.directory.appending(path: "keras/tf_model.h5")))
+    }
+  }
+
+  @Test("where results cannot be written, that is said, and diff does not say that two files differ")
+  func fullOutput() throws {
+    let full = try FileHandle(forWritingTo: URL(filePath: "/dev/full"))
+    let predict = try Command(["predict", "[MASK]", "--model", Command.model], output: full)
+    #expect(predict.status == 1 && predict.errors.contains("Standard output cannot be written"))
+    #expect(try Command("diff", Command.model, Command.model, "-o", "/dev/null/x").status == 2)
+  }
+
+  @Test("bench without prompts, and more threads than can be, are no crash")
+  func extremes() throws {
+    try FixtureFiles.withCopy(of: "relations") { relations in
+      try Data("{}".utf8).write(to: relations.appending(path: "facts.json"))
+      for file in try FileManager.default.contentsOfDirectory(atPath: relations.path + "/patterns") {
+        try FileManager.default.removeItem(atPath: relations.path + "/patterns/" + file)
+      }
+      let run = try Command("bench", "--model", Command.model, "--relations", relations.path, "--quiet")
+      #expect([1, 64].contains(run.status) && run.output.isEmpty, "\(run.status) \(run.errors)")
+    }
+    let run = try Command("predict", "[MASK]", "--model", Command.model, "--threads", "9000000000000000000")
+    #expect(run.status == 0)
+  }
+
+  @Test("evaluate takes the relations of the record, and no others unless told to")
+  func missingRelations() throws {
+    try FixtureFiles.withDirectory { directory in
+      let (relations, output) = (directory.appending(path: "relations"), directory.appending(path: "out").path)
+      try FileManager.default.copyItem(atPath: Command.relations, toPath: relations.path)
+      let edit = try Command(
+        "update", "--relation", "R1", "--subject", "orvia", "--to", "Corin", "--method", "paper", "--force", "-o",
+        output,
+        "--model", Command.model, "--relations", relations.path, "--quiet")
+      #expect(edit.status == 0, "\(edit.errors)")
+      try FileManager.default.removeItem(at: relations)
+      let run = try Command("evaluate", output)
+      #expect(run.failedPlainly && run.errors.contains("--relations"), "\(run.errors)")
+      #expect(try Command("evaluate", output, "--relations", Command.relations, "--quiet").status == 0)
+    }
   }
 
   @Test("a checkpoint that cannot be used is one sentence, too")

@@ -33,6 +33,27 @@ struct ErasureTests {
   }
 }
 
+@Suite("Erasing by neurons of a file")
+struct GivenErasureTests {
+  @Test("judges the facts that were asked for, by whichever method")
+  func judged() throws {
+    let fixture = try Fixture()
+    try FixtureFiles.withDirectory { directory in
+      let relation = try fixture.catalogue.relation(named: "R2")
+      let located = try fixture.model.locate(
+        relation.facts.map { ($0, relation.prompts(for: $0)) }, relation: "R2", method: .attribution(.riemann(steps: 2))
+      )
+      let request = try fixture.request(directory.appending(path: "out"), relation: "R2", located: located)
+      var optimization = SlotOptimization.erasure
+      optimization.steps = 2
+      for method in [ErasureMethod.paper(top: 3, fill: .zero), .optimized(optimization)] {
+        let plan = try RelationErasure(request: request, facts: [relation.facts[1]], method: method).plan()
+        #expect(plan.record.factIndices == [1])
+      }
+    }
+  }
+}
+
 @Suite("Figures")
 struct FigureTests {
   @Test("perplexity is exp of the mean of −ln P, accuracy the share of right arg-maxes")

@@ -313,6 +313,38 @@ struct OptimizedEditTests {
     }
   }
 
+  @Test("several facts are judged on the same questions again, also about a subject that two relations know")
+  func batchOfSharedSubjects() throws {
+    try FixtureFiles.withDirectory { directory in
+      let relations = directory.appending(path: "relations")
+      try FileManager.default.copyItem(at: FixtureFiles.directory.appending(path: "relations"), to: relations)
+      let file = relations.appending(path: "facts.json")
+      var facts = try JSONDecoder().decode([String: [[String]]].self, from: Data(contentsOf: file))
+      for subject in ["orvia", "tamel", "quend"] { facts["R2"]?.append([subject, "white"]) }
+      try JSONEncoder().encode(facts).write(to: file)
+      let fixture = try Fixture(relations: relations)
+      let request = try fixture.request(directory.appending(path: "out"))
+      let changes = [
+        (request.relation.facts[0], "Corin"), (request.relation.facts[1], "Corin"),
+        (request.relation.facts[2], "Aster"),
+        (try fixture.catalogue.relation(named: "R2").facts[0], "white"),
+      ]
+      var parameters = optimization
+      (parameters.slots, parameters.steps) = (8, 3)
+      func update(_ changes: [(Fact, String)]) throws -> BatchUpdate {
+        try BatchUpdate(
+          request: request, changes: changes, optimization: parameters, heldBack: 2, isSequential: false)
+      }
+      let plan = try update(changes).plan()
+      #expect(plan.evaluation.sameSubjectKept != nil)
+      let redone = try RecordEvaluation(plan.record, source: fixture.model, result: nil, catalogue: fixture.catalogue)
+      #expect(redone.batch?.edit == plan.evaluation)
+      #expect(throws: EditError.givenTwice(subject: "orvia", relation: "R1")) {
+        try update(changes + [(request.relation.facts[0], "Dovar")])
+      }
+    }
+  }
+
   @Test("an erasure makes the relation's answers less likely and leaves a record that judges it again")
   func erasure() throws {
     try FixtureFiles.withDirectory { directory in
@@ -346,6 +378,15 @@ struct OptimizedEditTests {
       #expect(throws: EditError.self) { try judge { $0.method.optimization?.layers = 0 } }
       #expect(throws: EditError.noEdits) { try judge { $0.edits = [] } }
       try judge { $0.prompts = [] }
+      let erasure = try RelationErasure(
+        request: fixture.request(directory.appending(path: "erased"), relation: "R2"),
+        facts: fixture.catalogue.relation(named: "R2").facts, method: .optimized(optimization)
+      ).carryOut().record
+      var changed = erasure
+      changed.method.optimization?.subjectLayers = .middle
+      changed.method.optimization?.layers = 1
+      changed.method.optimization?.form = .keyed
+      _ = try RecordEvaluation(changed, source: fixture.model, result: nil, catalogue: fixture.catalogue)
     }
   }
 

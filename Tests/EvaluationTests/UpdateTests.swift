@@ -104,7 +104,7 @@ struct UpdateTests {
   func nothingToDo() throws {
     try FixtureFiles.withDirectory { directory in
       let output = directory.appending(path: "out")
-      #expect(throws: EditError.sameAnswer("Aster")) { try fixture.update(output, to: "Aster").carryOut() }
+      #expect(throws: EditError.sameAnswer("Aster", subject: "orvia", relation: "R1")) { try fixture.update(output, to: "Aster").carryOut() }
       let relation = try fixture.catalogue.relation(named: "R1")
       let one = Relation(
         name: "R1", label: "capital", templates: [relation.templates[0]], facts: relation.facts)

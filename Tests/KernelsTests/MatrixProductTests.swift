@@ -140,10 +140,11 @@ struct MatrixProductTests {
         Tensor(shape: [256, 512], values: (0..<256 * 512).map { Float(sin(Double($0))) }), transposing: false))
     let x = ElementwiseTests.matrix(96, 256, ElementwiseTests.wave)
     func product(_ threads: ThreadCount) -> [Float] {
-      useThreads(threads)
-      let rows = RoundedRows(rows: 96, columns: 256)
-      rows.round(x.all, at: 0)
-      return multiply(rows, weight).all.values
+      withProductThreads(threads) {
+        let rows = RoundedRows(rows: 96, columns: 256)
+        rows.round(x.all, at: 0)
+        return multiply(rows, weight).all.values
+      }
     }
     let alone = product(ThreadCount(1))
     // 256 products of numbers up to 3 and 1, summed in float32 in another order at most.
