@@ -40,12 +40,12 @@ let package = Package(
         "Relations",
         "Tokenization", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
-    // Shared by the tests: where the fixtures lie, and temporary directories.
+    // Shared by the tests: where fixtures and reference material lie, and temporary directories.
     .target(name: "FixtureFiles", path: "Tests/FixtureFiles"),
     .testTarget(name: "HDF5Tests", dependencies: ["FixtureFiles", "HDF5"]),
     .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "FixtureFiles", "HDF5", "Tensors"]),
-    .testTarget(name: "TokenizationTests", dependencies: ["Tokenization"]),
-    .testTarget(name: "RelationsTests", dependencies: ["Relations"]),
+    .testTarget(name: "TokenizationTests", dependencies: ["FixtureFiles", "Tokenization"]),
+    .testTarget(name: "RelationsTests", dependencies: ["FixtureFiles", "Relations"]),
     .testTarget(name: "KernelsTests", dependencies: ["Kernels", "Tensors"]),
     .testTarget(name: "BERTTests", dependencies: ["Attribution", "BERT", "Checkpoint", "FixtureFiles", "Kernels"]),
     .testTarget(name: "NeuronsTests", dependencies: ["Attribution", "BERT", "FixtureFiles", "Neurons", "Relations"]),
@@ -57,7 +57,8 @@ let package = Package(
     .testTarget(
       name: "ReferenceTests",
       dependencies: [
-        "Attribution", "BERT", "Checkpoint", "Editing", "Evaluation", "HDF5", "Kernels", "Neurons", "Relations",
+        "Attribution", "BERT", "Checkpoint", "Editing", "Evaluation", "FixtureFiles", "HDF5", "Kernels", "Neurons",
+        "Relations",
       ]),
   ],
   swiftLanguageModes: [.v6]

@@ -11,6 +11,9 @@ public enum AttributionRule: Sendable, Hashable {
   /// As few points as the coarse set needs, layer by layer; see ``AdaptivePath``.
   case adaptive
 
+  /// The paper's number of points.
+  public static let publishedSteps = 20
+
   /// The names by which users choose a rule.
   public static let names = ["adaptive", "riemann", "left-riemann", "gauss-legendre"]
 

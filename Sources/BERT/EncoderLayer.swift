@@ -123,8 +123,8 @@ struct EncoderLayer {
   ///   - tape: Keeps what the way back needs.
   ///   - output: The layer's output, `[rows, hidden]`.
   ///   - observe: Sees the feed-forward block's input `[rows, hidden]` and its activations after GELU
-  ///     `[rows, intermediate]`, which it may change, before W2 is applied; then, called again by the second
-  ///     closure, W2's output before bias and residual.
+  ///     `[rows, intermediate]`, which it may change, before W2 is applied.
+  ///   - product: Sees W2's output before bias and residual, `[rows, hidden]`, which it may change.
   func finish(
     context: Slice, residual: Slice, tape: Tape? = nil, into output: Slice,
     activations observe: (_ input: Slice, _ activations: Slice) -> Void = { _, _ in },

@@ -73,7 +73,7 @@ public enum ModelError: Error, Sendable, Hashable, CustomStringConvertible, Loca
       "\(path) has \(found) word pieces, but config.json's vocab_size is \(expected); the two do not belong together."
     case .notOnePiece(let answer, let pieces):
       "“\(answer)” is not one word piece of this model but \(pieces.count) (\(pieces.joined(separator: " "))); "
-        + "the paper's method needs one that the vocabulary holds whole; --method optimized takes any."
+        + "the paper's method needs one that the vocabulary holds whole."
     case .unknownAnswer(let answer):
       answer.isEmpty
         ? "The answer is empty; give at least one word."

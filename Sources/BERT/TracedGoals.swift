@@ -6,7 +6,7 @@ public enum PromptPosition: Sendable, Hashable {
   case mask
   /// At the subject's last word piece, or at `[MASK]` where that is not known.
   case subject
-  /// At another word piece: with each goal the next one.
+  /// At some word piece but the first and the last, with each goal the next one; now and then it is one of the above.
   case elsewhere
 }
 
@@ -99,7 +99,7 @@ public struct TracedGoals: Sendable {
   ///
   /// - Parameters:
   ///   - neurons: Layer and index of each. Other positions than `[MASK]` are known of whole layers only: the lowest, unless
-  ///     it is the model's last, and those that ``init(_:_:from:wholeLayers:threads:)`` was given.
+  ///     it is the model's last, and those that ``init(_:_:from:wholeLayers:following:threads:)`` was given.
   ///   - range: The goals.
   ///   - position: Where in their prompts.
   public func activations(

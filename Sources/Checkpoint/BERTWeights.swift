@@ -72,13 +72,17 @@ public struct BERTWeights: Sendable {
   }
 
   /// The same weights with some value slots replaced; only the W2 of layers concerned are copied.
+  ///
+  /// - Precondition: each slot is one of the model's and has as many values as the hidden size.
   public func replacingValueSlots(_ slots: [ValueSlot]) -> BERTWeights {
     var result = self
     for (layer, slots) in Dictionary(grouping: slots, by: \.layer) {
       let projection = layers[layer].output
       var values = projection.weight.values
       let columns = projection.weight.columns
+      let intermediate = projection.orientation == .inputByOutput ? projection.weight.rows : columns
       for slot in slots {
+        precondition(slot.values.count == values.count / intermediate && (0..<intermediate).contains(slot.index))
         for (position, value) in slot.values.enumerated() {
           let place =
             projection.orientation == .inputByOutput

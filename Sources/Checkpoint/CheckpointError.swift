@@ -49,9 +49,9 @@ public enum CheckpointError: Error, Sendable, Hashable, CustomStringConvertible,
     case .badSlot(let layer, let index, let reason):
       "Value slot \(index) of layer \(layer) (from 0) cannot be written: \(reason)."
     case .outputExists(let path):
-      "\(path) exists already; pass --force to replace what knedit writes there, or choose another --output."
+      "\(path) exists already and is not empty."
     case .outputIsSource(let path):
-      "\(path) is where the source checkpoint lies, which is never overwritten; choose another --output."
+      "\(path) is where the source checkpoint lies, which is never overwritten; choose another directory."
     case .wouldReplace(let path):
       "\(path) lies in a model's directory and may be part of the model; choose another place for the results."
     case .cannotWrite(let path, let reason): "Cannot write \(path): \(reason)."

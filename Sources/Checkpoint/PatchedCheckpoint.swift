@@ -40,7 +40,7 @@ extension Checkpoint {
     var isDirectory: ObjCBool = false
     if FileManager.default.fileExists(atPath: output.path, isDirectory: &isDirectory) {
       guard isDirectory.boolValue else {
-        throw .cannotWrite(path: output.path, reason: "it is a file, and --output names a directory")
+        throw .cannotWrite(path: output.path, reason: "it is a file, where a directory is to be")
       }
       let contents = (try? FileManager.default.contentsOfDirectory(atPath: output.path)) ?? []
       guard overwrite || contents.isEmpty else { throw .outputExists(path: output.path) }
@@ -56,7 +56,7 @@ extension Checkpoint {
           path: output.path,
           reason:
             "it holds other weights (\(stale.sorted().joined(separator: ", "))), beside which it would not be "
-            + "plain which are meant; remove them or choose another --output")
+            + "plain which are meant; remove them or choose another directory")
       }
     } else {
       var ancestor = output.standardizedFileURL

@@ -1,16 +1,13 @@
 /// What a tensor is in a BERT model, whatever the file calls it.
 ///
 /// A role's text is the name that PyTorch gives it, with `weight` and `bias` also for normalisations.
-public struct TensorRole: Sendable, Hashable, Comparable, CustomStringConvertible {
+struct TensorRole: Sendable, Hashable, CustomStringConvertible {
   /// The PyTorch name.
-  public let description: String
+  let description: String
   /// The expected shape; of a matrix as PyTorch has it, `[out, in]`.
-  public let shape: [Int]
+  let shape: [Int]
   /// Whether it is the matrix of a projection, which other layouts store as `[in, out]`.
-  public let isProjection: Bool
-
-  /// By name.
-  public static func < (a: TensorRole, b: TensorRole) -> Bool { a.description < b.description }
+  let isProjection: Bool
 
   static func output(layer: Int, _ c: BERTConfiguration) -> TensorRole {
     TensorRole(
@@ -55,10 +52,4 @@ public struct TensorRole: Sendable, Hashable, Comparable, CustomStringConvertibl
     vector("cls.predictions.bias", c.vocabularySize)
     return roles
   }
-
-  /// Parts of a BERT that this model does not use but files may hold.
-  static let unused = [
-    "bert.pooler.dense.weight", "bert.pooler.dense.bias", "cls.seq_relationship.weight",
-    "cls.seq_relationship.bias", "cls.predictions.decoder.weight", "cls.predictions.decoder.bias",
-  ]
 }

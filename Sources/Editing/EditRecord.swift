@@ -31,7 +31,7 @@ public struct EditRecord: Sendable, Hashable, Codable {
 
   /// What kind of edit.
   public enum Kind: String, Sendable, Hashable, Codable {
-    /// One fact got another answer.
+    /// Facts got other answers.
     case update
     /// A relation was erased.
     case erase
@@ -39,8 +39,16 @@ public struct EditRecord: Sendable, Hashable, Codable {
 
   /// The method with all its parameters; those of the other kind are absent.
   public struct Method: Sendable, Hashable, Codable {
+    /// The names of the methods.
+    public enum Name: String, Sendable, Hashable, Codable, CaseIterable {
+      /// Slots moved by gradient: ``OptimizedUpdate``, ``OptimizedErasure``.
+      case optimized
+      /// As Dai et al. do it: ``PaperUpdate``, ``PaperErasure``.
+      case paper
+    }
+
     /// Its name.
-    public var name: String
+    public var name: Name
     /// λ₁ of an update.
     public var lambda1: Double?
     /// λ₂ of an update.
@@ -56,7 +64,7 @@ public struct EditRecord: Sendable, Hashable, Codable {
 
     /// A method by name and parameters.
     public init(
-      name: String, lambda1: Double? = nil, lambda2: Double? = nil,
+      name: Name, lambda1: Double? = nil, lambda2: Double? = nil,
       optimization: SlotOptimization? = nil, isSequential: Bool? = nil, top: Int? = nil,
       fill: PaperErasure.Fill? = nil
     ) {
@@ -113,7 +121,8 @@ public struct EditRecord: Sendable, Hashable, Codable {
   public var neurons: [Neuron]
   /// The facts an erasure was made from and is judged on: index into the relation's facts.
   public var factIndices: [Int]?
-  /// The prompts of the fact; figures over paraphrases are over these.
+  /// The prompts of the updated fact, over which figures over paraphrases are; of an erasure the relation's patterns; of an
+  /// update of several facts none, see ``edits``.
   public var prompts: [String]
   /// The prompt that the edit is judged on first, one of ``prompts``.
   public var editedPrompt: String?
@@ -221,7 +230,7 @@ public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, Local
     case .noNeurons(let relation, let subject):
       (subject.map { "No knowledge neuron of “\($0)” in \(relation) is left to edit" }
         ?? "No knowledge neuron of \(relation) was found")
-        + "; locate with more steps or more facts, or give a neurons file with --neurons."
+        + "."
     case .sameAnswer(let answer, let subject, let relation):
       "“\(answer)” is the answer that \(relation) has for “\(subject)” already; give another."
     case .givenTwice(let subject, let relation):
@@ -231,16 +240,16 @@ public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, Local
     case .noSubjectLayer(let layer, let below):
       below > 0
         ? "Layer \(layer) cannot be the subject's: it must lie below the upper layers, so give a number from 0 to \(below - 1)."
-        : "Layer \(layer) cannot be the subject's: all layers are among the upper ones; give fewer of these with --layers."
+        : "Layer \(layer) cannot be the subject's: all layers are among the upper ones."
     case .noEdits: "There is no edit to make; name at least one fact and its new answer."
     case .alreadySays(let answer, let prompts):
       "The model says “\(answer)” on all \(prompts) prompts already, so there is nothing to update."
     case .unreadableRecord(let path): "\(path) cannot be opened; give a record, or the directory that an edit wrote."
     case .notARecord(let path): "\(path) is not an edit record of schema \(EditRecord.currentSchema)."
     case .doesNotHold(let shortfall):
-      "The edit does not hold: \(shortfall); nothing was written (--force writes it all the same)."
+      "The edit does not hold: \(shortfall); nothing was written."
     case .wouldNotHold(let shortfall): "The edit would not hold: \(shortfall)."
-    case .noOutput: "Say where to write with --output, or only look with --dry-run."
+    case .noOutput: "There is no directory to write the edit to."
     case .incompleteRecord(let field): "The record has no \(field), without which it cannot be evaluated."
     case .otherCheckpoint(let path, let expected, let found):
       "\(path) is not the checkpoint of the record: its SHA-256 begins with \(found.prefix(12)), the record's with "

@@ -6,9 +6,6 @@ import Neurons
 ///
 /// A method is a small value whose stored properties are its parameters; both go into the record of an edit.
 public protocol EditingMethod: Sendable {
-  /// The name by which users choose it and the record keeps it.
-  var name: String { get }
-
   /// New rows of W2 for `neurons`; nothing else changes.
   func valueSlots(of neurons: [Neuron], in model: MaskedLanguageModel) throws -> [ValueSlot]
 }

@@ -21,9 +21,6 @@ public struct OptimizedErasure: EditingMethod {
   /// Threads to use.
   public let threads: ThreadCount
 
-  /// `optimized`.
-  public var name: String { "optimized" }
-
   /// The P that a fact's answer is brought to, as a share of one by the number of the relation's answers.
   static let ownShare = 0.5
 

@@ -21,9 +21,6 @@ public struct OptimizedUpdate: EditingMethod {
   /// Threads to use.
   public let threads: ThreadCount
 
-  /// `optimized`.
-  public var name: String { "optimized" }
-
   /// An update that makes the targets' answers win.
   public init(
     targets: [[AttributionTarget]], sameSubject: [EncodedPrompt] = [], neighbours: [EncodedPrompt],

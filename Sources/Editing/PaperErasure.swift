@@ -16,9 +16,6 @@ public struct PaperErasure: EditingMethod, Hashable {
   /// What the slots become.
   public let fill: Fill
 
-  /// `paper`.
-  public var name: String { "paper" }
-
   /// An erasure that fills slots with `fill`.
   public init(fill: Fill = .zero) { self.fill = fill }
 

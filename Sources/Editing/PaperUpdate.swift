@@ -15,11 +15,11 @@ public struct PaperUpdate: EditingMethod, Hashable {
   /// λ₂, how much of the new answer is added.
   public let lambda2: Double
 
-  /// `paper`.
-  public var name: String { "paper" }
+  /// λ₁ and λ₂ of the paper.
+  public static let published = (lambda1: 1.0, lambda2: 8.0)
 
-  /// The update from word piece `old` to `new`; the paper uses λ₁ = 1 and λ₂ = 8.
-  public init(old: Int, new: Int, lambda1: Double = 1, lambda2: Double = 8) {
+  /// The update from word piece `old` to `new`.
+  public init(old: Int, new: Int, lambda1: Double = published.lambda1, lambda2: Double = published.lambda2) {
     self.old = old
     self.new = new
     self.lambda1 = lambda1

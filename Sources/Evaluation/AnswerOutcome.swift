@@ -17,6 +17,13 @@ struct AnswerOutcome: Sendable {
   var probability: Double { exp(logProbability) }
 }
 
+extension Collection where Element == AnswerOutcome {
+  /// exp of the mean of −ln P(answer); 1 where there is none.
+  var perplexity: Double { exp(-reduce(0) { $0 + $1.logProbability } / Double(Swift.max(1, count))) }
+  /// Share of answers that come first.
+  var accuracy: Double { Double(self.count { $0.isBest }) / Double(Swift.max(1, count)) }
+}
+
 extension MaskedLanguageModel {
   /// The outcome of each answer, given by its pieces' questions.
   ///

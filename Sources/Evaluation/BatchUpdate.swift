@@ -103,7 +103,7 @@ public struct BatchUpdate: Sendable {
     let record = EditRecord(
       tool: request.tool, kind: .update, source: try request.source(), result: nil, relations: request.relationsPath,
       relation: Set(edits.map(\.fact.relation)).sorted().joined(separator: ", "), fact: nil, newAnswer: nil,
-      method: EditRecord.Method(name: "optimized", optimization: optimization, isSequential: isSequential),
+      method: EditRecord.Method(name: .optimized, optimization: optimization, isSequential: isSequential),
       location: EditRecord.Location(outcome.located), neurons: neurons, factIndices: nil, prompts: [],
       editedPrompt: nil, edits: edits, heldBack: heldBack.isEmpty ? nil : heldBack.map(\.pattern),
       order: request.order == .leftToRight ? nil : request.order, seed: request.seed,

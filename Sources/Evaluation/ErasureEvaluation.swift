@@ -1,5 +1,4 @@
 import BERT
-import Foundation
 import Kernels
 
 /// What erasing a relation did (Dai et al 2022, table 5).
@@ -49,25 +48,19 @@ public struct ErasureEvaluation: Sendable, Hashable, Encodable {
       model.outcomes(
         try questions.map { try before.factors($0.prompt, answer: $0.answer, order: order) }, threads: threads)
     }
-    func perplexity(_ outcomes: some Collection<AnswerOutcome>) -> Double {
-      exp(-outcomes.reduce(0) { $0 + $1.logProbability } / Double(max(1, outcomes.count)))
-    }
-    func accuracy(_ outcomes: [AnswerOutcome]) -> Double {
-      Double(outcomes.count(where: \.isBest)) / Double(max(1, outcomes.count))
-    }
     let (own, ownAfter) = (try outcomes(before, questions.intra), try outcomes(after, questions.intra))
     let (other, otherAfter) = (try outcomes(before, questions.inter), try outcomes(after, questions.inter))
     let right = own.indices.filter { own[$0].isBest }
     changeRate = Double(zip(own, ownAfter).count { $0.best != $1.best }) / Double(max(1, own.count))
     successRate = Double(right.count { !ownAfter[$0].isBest }) / Double(max(1, right.count))
     paraphraseSuccessRate = successRate
-    (intraPerplexityBefore, intraPerplexityAfter) = (perplexity(own), perplexity(ownAfter))
-    (interPerplexityBefore, interPerplexityAfter) = (perplexity(other), perplexity(otherAfter))
-    (intraAccuracyBefore, intraAccuracyAfter) = (accuracy(own), accuracy(ownAfter))
-    (interAccuracyBefore, interAccuracyAfter) = (accuracy(other), accuracy(otherAfter))
+    (intraPerplexityBefore, intraPerplexityAfter) = (own.perplexity, ownAfter.perplexity)
+    (interPerplexityBefore, interPerplexityAfter) = (other.perplexity, otherAfter.perplexity)
+    (intraAccuracyBefore, intraAccuracyAfter) = (own.accuracy, ownAfter.accuracy)
+    (interAccuracyBefore, interAccuracyAfter) = (other.accuracy, otherAfter.accuracy)
     relations = questions.interRelations.map { name, range in
       RelationPerplexity(
-        relation: name, before: perplexity(other[range]), after: perplexity(otherAfter[range]))
+        relation: name, before: other[range].perplexity, after: otherAfter[range].perplexity)
     }
     (slots, changeNorm) = (change.slots, change.norm)
   }

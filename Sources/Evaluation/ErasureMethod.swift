@@ -13,8 +13,8 @@ public enum ErasureMethod: Sendable, Hashable {
   /// As the record keeps it.
   var recorded: EditRecord.Method {
     switch self {
-    case .paper(let top, let fill): EditRecord.Method(name: "paper", top: top, fill: fill)
-    case .optimized(let parameters): EditRecord.Method(name: "optimized", optimization: parameters)
+    case .paper(let top, let fill): EditRecord.Method(name: .paper, top: top, fill: fill)
+    case .optimized(let parameters): EditRecord.Method(name: .optimized, optimization: parameters)
     }
   }
 
@@ -27,8 +27,8 @@ public enum ErasureMethod: Sendable, Hashable {
       parameters.subjectLayers = .absent
       self = .optimized(parameters)
     } else {
-      guard let fill = method.fill else { throw .incompleteRecord(field: "fill") }
-      self = .paper(top: method.top ?? 20, fill: fill)
+      guard let top = method.top, let fill = method.fill else { throw .incompleteRecord(field: "top and fill") }
+      self = .paper(top: top, fill: fill)
     }
   }
 

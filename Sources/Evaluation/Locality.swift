@@ -1,5 +1,4 @@
 import BERT
-import Foundation
 import Kernels
 
 /// How far an edit moved what the model says where it should have stayed.
@@ -18,10 +17,7 @@ struct Locality: Sendable, Hashable {
     let factors = try questions.map { try before.factors($0.prompt, answer: $0.answer, order: order) }
     let (old, logs) = before.outcomesAndDistributions(factors, threads: threads)
     let (new, divergences) = after.outcomesAndDivergences(factors, from: logs, threads: threads)
-    func perplexity(_ outcomes: [AnswerOutcome]) -> Double {
-      exp(-outcomes.reduce(0) { $0 + $1.logProbability } / Double(max(1, outcomes.count)))
-    }
-    (perplexityBefore, perplexityAfter) = (perplexity(old), perplexity(new))
+    (perplexityBefore, perplexityAfter) = (old.perplexity, new.perplexity)
     kept = Double(zip(old, new).count { $0.best == $1.best }) / Double(max(1, questions.count))
     divergence = max(0, divergences.reduce(0, +) / Double(max(1, divergences.count)))
   }

@@ -1,5 +1,4 @@
 import BERT
-import Foundation
 import Kernels
 
 /// A prompt with the answer expected at its `[MASK]`.
@@ -35,9 +34,7 @@ extension MaskedLanguageModel {
   ) throws -> AnswerFigures {
     let factors = try questions.map { try self.factors($0.prompt, answer: $0.answer, order: order) }
     let outcomes = outcomes(factors, threads: threads)
-    let count = Double(max(1, outcomes.count))
     return AnswerFigures(
-      perplexity: exp(-outcomes.reduce(0) { $0 + $1.logProbability } / count),
-      accuracy: Double(outcomes.count(where: \.isBest)) / count, best: outcomes.map(\.best))
+      perplexity: outcomes.perplexity, accuracy: outcomes.accuracy, best: outcomes.map(\.best))
   }
 }

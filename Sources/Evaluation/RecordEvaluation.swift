@@ -22,12 +22,18 @@ public struct RecordEvaluation: Sendable, Encodable {
     public let control: Evaluation?
   }
 
-  /// Figures of an update of one fact.
-  public let update: Pair<UpdateEvaluation>?
-  /// Figures of an update of several facts.
-  public let batch: Pair<BatchEvaluation>?
-  /// Figures of an erasure.
-  public let erasure: Pair<ErasureEvaluation>?
+  /// The figures, by the kind of edit.
+  public enum Judgement: Sendable {
+    /// Of an update of one fact.
+    case update(Pair<UpdateEvaluation>)
+    /// Of an update of several facts.
+    case batch(Pair<BatchEvaluation>)
+    /// Of an erasure.
+    case erasure(Pair<ErasureEvaluation>)
+  }
+
+  /// What it found.
+  public let judgement: Judgement
 
   /// Judges an edit again.
   ///
@@ -50,84 +56,13 @@ public struct RecordEvaluation: Sendable, Encodable {
     try source.bert.configuration.requireNeurons(record.neurons)
     self.record = record
     usedWrittenCheckpoint = result != nil
-    let order = record.order ?? .leftToRight
-    let heldBack = try (record.heldBack ?? []).map { try Template($0) }
-    var update: Pair<UpdateEvaluation>?
-    var batch: Pair<BatchEvaluation>?
-    var erasure: Pair<ErasureEvaluation>?
-    /// The edited model, made again where no result is at hand, and the same edit on as many random neurons.
-    func judge<Evaluation>(
-      _ method: any EditingMethod, layers: [Int],
-      _ evaluate: (MaskedLanguageModel, ChangeSize) throws -> Evaluation
-    ) throws -> Pair<Evaluation> {
-      var generator = SeededGenerator(seed: record.seed &+ 1)
-      let random = randomNeurons(
-        record.neurons.count, in: source.bert.configuration, layers: layers, using: &generator)
-      func evaluation(_ model: MaskedLanguageModel, _ neurons: [Neuron]) throws -> Evaluation {
-        try evaluate(model, ChangeSize(of: neurons, from: source, to: model))
+    let judge = RecordJudge(record: record, source: source, result: result, catalogue: catalogue, threads: threads)
+    judgement =
+      switch record.kind {
+      case .update where record.edits == nil: .update(try judge.update())
+      case .update: .batch(try judge.batch())
+      case .erase: .erasure(try judge.erasure())
       }
-      if result == nil, record.method.isSequential == true { throw EditError.incompleteRecord(field: "checkpoint") }
-      let edited = try result ?? source.replacing(method.valueSlots(of: record.neurons, in: source))
-      return Pair(
-        edit: try evaluation(edited, record.neurons),
-        control: record.method.isSequential == true
-          ? nil : try evaluation(source.replacing(method.valueSlots(of: random, in: source)), random))
-    }
-    let layers = record.method.controlLayers(source.bert.configuration.layerCount)
-    switch record.kind {
-    case .update:
-      let method = try UpdateMethod(record.method)
-      let edits: [FactEdit]
-      if let several = record.edits {
-        guard !several.isEmpty else { throw EditError.noEdits }
-        edits = several
-      } else {
-        guard let fact = record.fact else { throw EditError.incompleteRecord(field: "fact") }
-        guard let new = record.newAnswer else { throw EditError.incompleteRecord(field: "newAnswer") }
-        edits = [FactEdit(fact: fact, newAnswer: new, prompts: record.prompts)]
-      }
-      let questions = try EvaluationQuestions(
-        updating: edits, heldBack: heldBack, in: catalogue, model: source, seed: record.seed)
-      let editing = try method.bound(
-        to: edits, in: source, catalogue: catalogue, questions: questions, heldBack: heldBack, order: order,
-        seed: record.seed, threads: threads)
-      if record.edits != nil {
-        let held = try edits.map { edit in
-          try catalogue.relation(named: edit.fact.relation).templates.filter(heldBack.contains).map {
-            $0.prompt(subject: edit.fact.subject)
-          }
-        }
-        batch = try judge(editing, layers: layers) {
-          try BatchEvaluation(
-            before: source, after: $0, edits: edits, heldBack: held, questions: questions, change: $1, order: order,
-            threads: threads)
-        }
-      } else {
-        guard let prompt = record.editedPrompt else { throw EditError.incompleteRecord(field: "editedPrompt") }
-        update = try judge(editing, layers: layers) {
-          try UpdateEvaluation(
-            before: source, after: $0, edit: edits[0], editedPrompt: prompt, questions: questions, change: $1,
-            order: order, threads: threads)
-        }
-      }
-    case .erase:
-      let method = try ErasureMethod(record.method)
-      let relation = try catalogue.relation(named: record.relation)
-      guard let indices = record.factIndices, indices.allSatisfy(relation.facts.indices.contains) else {
-        throw EditError.incompleteRecord(field: "factIndices that fit the relation")
-      }
-      let facts = indices.map { relation.facts[$0] }
-      let questions = try EvaluationQuestions(
-        erasing: relation, facts: facts, in: catalogue, model: source, seed: record.seed)
-      let editing = try method.bound(
-        to: relation, facts: facts, in: source, catalogue: catalogue, questions: questions, order: order,
-        seed: record.seed, threads: threads)
-      erasure = try judge(editing, layers: layers) {
-        try ErasureEvaluation(
-          before: source, after: $0, questions: questions, change: $1, order: order, threads: threads)
-      }
-    }
-    (self.update, self.batch, self.erasure) = (update, batch, erasure)
   }
 
   private static func requireFingerprint(_ expected: EditRecord.Source, _ model: MaskedLanguageModel) throws {
@@ -144,9 +79,16 @@ public struct RecordEvaluation: Sendable, Encodable {
 
   /// The figures at the top level, the control's under `control`.
   public func encode(to encoder: any Encoder) throws {
-    try update?.edit.encode(to: encoder)
-    try batch?.edit.encode(to: encoder)
-    try erasure?.edit.encode(to: encoder)
+    func encode<Evaluation: Encodable>(_ pair: Pair<Evaluation>) throws {
+      try pair.edit.encode(to: encoder)
+      var container = encoder.container(keyedBy: CodingKeys.self)
+      try container.encodeIfPresent(pair.control, forKey: .control)
+    }
+    switch judgement {
+    case .update(let pair): try encode(pair)
+    case .batch(let pair): try encode(pair)
+    case .erasure(let pair): try encode(pair)
+    }
     var container = encoder.container(keyedBy: CodingKeys.self)
     try container.encode(schema, forKey: .schema)
     try container.encode(record.kind, forKey: .kind)
@@ -157,9 +99,97 @@ public struct RecordEvaluation: Sendable, Encodable {
     try container.encode(record.neurons, forKey: .neurons)
     try container.encode(record.seed, forKey: .seed)
     try container.encode(usedWrittenCheckpoint, forKey: .usedWrittenCheckpoint)
-    try container.encodeIfPresent(update?.control, forKey: .control)
-    if let control = batch?.control { try container.encode(control, forKey: .control) }
-    if let control = erasure?.control { try container.encode(control, forKey: .control) }
+  }
+}
+
+/// Judges a record of each kind.
+private struct RecordJudge {
+  let record: EditRecord
+  let source: MaskedLanguageModel
+  let result: MaskedLanguageModel?
+  let catalogue: RelationCatalogue
+  let threads: ThreadCount
+
+  private var order: AnswerOrder { record.order ?? .leftToRight }
+
+  func update() throws -> RecordEvaluation.Pair<UpdateEvaluation> {
+    guard let fact = record.fact else { throw EditError.incompleteRecord(field: "fact") }
+    guard let new = record.newAnswer else { throw EditError.incompleteRecord(field: "newAnswer") }
+    guard let prompt = record.editedPrompt else { throw EditError.incompleteRecord(field: "editedPrompt") }
+    let edit = FactEdit(fact: fact, newAnswer: new, prompts: record.prompts)
+    let (method, questions, _) = try carrying([edit])
+    return try judge(method) {
+      try UpdateEvaluation(
+        before: source, after: $0, edit: edit, editedPrompt: prompt, questions: questions, change: $1, order: order,
+        threads: threads)
+    }
+  }
+
+  func batch() throws -> RecordEvaluation.Pair<BatchEvaluation> {
+    guard let edits = record.edits, !edits.isEmpty else { throw EditError.noEdits }
+    guard record.method.name == .optimized else { throw EditError.incompleteRecord(field: "method for several facts") }
+    let (method, questions, heldBack) = try carrying(edits)
+    let held = try edits.map { edit in
+      try catalogue.relation(named: edit.fact.relation).templates.filter(heldBack.contains).map {
+        $0.prompt(subject: edit.fact.subject)
+      }
+    }
+    return try judge(method) {
+      try BatchEvaluation(
+        before: source, after: $0, edits: edits, heldBack: held, questions: questions, change: $1, order: order,
+        threads: threads)
+    }
+  }
+
+  /// The method and the questions of an update, and the templates that it held back.
+  private func carrying(
+    _ edits: [FactEdit]
+  ) throws -> (method: any EditingMethod, questions: EvaluationQuestions, heldBack: [Template]) {
+    let heldBack = try (record.heldBack ?? []).map { try Template($0) }
+    let questions = try EvaluationQuestions(
+      updating: edits, heldBack: heldBack, in: catalogue, model: source, seed: record.seed)
+    let method = try UpdateMethod(record.method).bound(
+      to: edits, in: source, catalogue: catalogue, questions: questions, heldBack: heldBack, order: order,
+      seed: record.seed, threads: threads)
+    return (method, questions, heldBack)
+  }
+
+  func erasure() throws -> RecordEvaluation.Pair<ErasureEvaluation> {
+    let relation = try catalogue.relation(named: record.relation)
+    guard let indices = record.factIndices, indices.allSatisfy(relation.facts.indices.contains) else {
+      throw EditError.incompleteRecord(field: "factIndices that fit the relation")
+    }
+    let facts = indices.map { relation.facts[$0] }
+    let questions = try EvaluationQuestions(
+      erasing: relation, facts: facts, in: catalogue, model: source, seed: record.seed)
+    let method = try ErasureMethod(record.method).bound(
+      to: relation, facts: facts, in: source, catalogue: catalogue, questions: questions, order: order,
+      seed: record.seed, threads: threads)
+    return try judge(method) {
+      try ErasureEvaluation(
+        before: source, after: $0, questions: questions, change: $1, order: order, threads: threads)
+    }
+  }
+
+  /// The edited model, made again where no result is at hand, and the same edit on as many random neurons.
+  private func judge<Evaluation>(
+    _ method: any EditingMethod, _ evaluate: (MaskedLanguageModel, ChangeSize) throws -> Evaluation
+  ) throws -> RecordEvaluation.Pair<Evaluation> {
+    let isSequential = record.method.isSequential == true
+    if result == nil, isSequential { throw EditError.incompleteRecord(field: "checkpoint") }
+    func evaluation(_ model: MaskedLanguageModel, _ neurons: [Neuron]) throws -> Evaluation {
+      try evaluate(model, ChangeSize(of: neurons, from: source, to: model))
+    }
+    let edited = try result ?? source.replacing(method.valueSlots(of: record.neurons, in: source))
+    let figures = try evaluation(edited, record.neurons)
+    if isSequential { return RecordEvaluation.Pair(edit: figures, control: nil) }
+    var generator = SeededGenerator(seed: record.seed &+ 1)
+    let configuration = source.bert.configuration
+    let random = randomNeurons(
+      record.neurons.count, in: configuration, layers: record.method.controlLayers(configuration.layerCount),
+      using: &generator)
+    return RecordEvaluation.Pair(
+      edit: figures, control: try evaluation(source.replacing(method.valueSlots(of: random, in: source)), random))
   }
 }
 
@@ -168,7 +198,7 @@ extension EditRecord.Method {
   ///
   /// - Throws: ``EditError/incompleteRecord(field:)``.
   func optimizationIfOptimized() throws(EditError) -> SlotOptimization? {
-    guard name == "optimized" else { return nil }
+    guard name == .optimized else { return nil }
     guard let optimization else { throw .incompleteRecord(field: "optimization") }
     return optimization
   }

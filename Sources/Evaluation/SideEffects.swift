@@ -17,11 +17,6 @@ public struct SideEffects: Sendable, Hashable, Encodable {
   /// inverse relation.
   public let portability: Double?
 
-  /// After less before.
-  public var intraPerplexityChange: Double { intraPerplexityAfter - intraPerplexityBefore }
-  /// After less before.
-  public var interPerplexityChange: Double { interPerplexityAfter - interPerplexityBefore }
-
   init(
     before: MaskedLanguageModel, after: MaskedLanguageModel, _ questions: EvaluationQuestions, order: AnswerOrder,
     threads: ThreadCount

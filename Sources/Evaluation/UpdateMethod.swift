@@ -14,8 +14,8 @@ public enum UpdateMethod: Sendable, Hashable {
   /// As the record keeps it.
   var recorded: EditRecord.Method {
     switch self {
-    case .paper(let lambda1, let lambda2): EditRecord.Method(name: "paper", lambda1: lambda1, lambda2: lambda2)
-    case .optimized(let parameters): EditRecord.Method(name: "optimized", optimization: parameters)
+    case .paper(let lambda1, let lambda2): EditRecord.Method(name: .paper, lambda1: lambda1, lambda2: lambda2)
+    case .optimized(let parameters): EditRecord.Method(name: .optimized, optimization: parameters)
     }
   }
 

@@ -5,7 +5,7 @@ extension File {
   static let attributeLimit = 64 << 20
 
   /// Whether an object (by default the root group) has an attribute of that name.
-  public func hasAttribute(_ name: String, of object: String = "/") -> Bool {
+  func hasAttribute(_ name: String, of object: String = "/") -> Bool {
     Library.locked { H5Aexists_by_name(handle.id, object, name, Library.defaultID) > 0 }
   }
 

@@ -16,7 +16,7 @@ public final class Dataset: Sendable {
   /// for values never written.
   public let fileOffset: Int?
   /// The bytes that the values take up in the file, after compression.
-  public let storedByteCount: Int
+  let storedByteCount: Int
 
   let file: File
   let handle: Handle

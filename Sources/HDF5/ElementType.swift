@@ -19,9 +19,9 @@ public struct ElementType: Hashable, Sendable, CustomStringConvertible {
   /// Bytes per value; for variable-length strings the size of the reference.
   public let byteCount: Int
   /// Whether the most significant byte comes first.
-  public let isBigEndian: Bool
+  let isBigEndian: Bool
   /// Bits of the exponent, 0 unless floating point; tells float16 (5) from bfloat16 (8).
-  public let exponentBits: Int
+  let exponentBits: Int
   /// Whether the bytes are exactly IEEE 754 binary32, least significant byte first.
   public let isLittleEndianFloat32: Bool
 

@@ -6,7 +6,7 @@ public let mostKeptBytes = MatrixMemory.limit
 /// Memory of matrices that are gone, kept for the next ones.
 ///
 /// A pass makes hundreds of matrices of the same few sizes; asking the system for fresh pages each time would cost some
-/// ten per cent of it. Kept memory is bounded by ``limit``, and never more than was in use at once.
+/// ten per cent of it. Kept memory is bounded by ``limit``.
 final class MatrixMemory: @unchecked Sendable {
   static let shared = MatrixMemory()
 

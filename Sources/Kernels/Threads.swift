@@ -1,7 +1,9 @@
 import COneDNN
 import Foundation
 
-/// Threads to use: at least one. More than the processor has cores are no use, and no harm.
+/// Threads to use: at least one.
+///
+/// More than the processor has cores are no use, and no harm.
 public struct ThreadCount: Sendable, Hashable {
   /// The number of threads.
   public let value: Int

@@ -16,7 +16,7 @@ public struct LocatedRelations: Sendable, Hashable, Codable {
     self.relations = relations
   }
 
-  /// Reads a document that `locate --format json` wrote.
+  /// Reads a document of located neurons.
   ///
   /// - Throws: ``LocationError``.
   public init(contentsOf url: URL) throws(LocationError) {
@@ -107,7 +107,7 @@ public struct LocatedFact: Sendable, Hashable, Codable {
 public enum LocationError: Error, Sendable, Hashable, CustomStringConvertible, LocalizedError {
   /// The file cannot be opened.
   case unreadable(path: String)
-  /// The file is not what `locate --format json` writes.
+  /// The file is no document of located neurons.
   case notLocated(path: String)
   /// The file has a form that this version does not know.
   case unknownSchema(path: String, found: Int)
@@ -121,9 +121,9 @@ public enum LocationError: Error, Sendable, Hashable, CustomStringConvertible, L
   /// One sentence for people.
   public var description: String {
     switch self {
-    case .unreadable(let path): "\(path) cannot be opened; --neurons takes a file that knedit locate wrote."
+    case .unreadable(let path): "\(path) cannot be opened; it should be a file of located neurons."
     case .notLocated(let path):
-      "\(path) is not what knedit locate --format json writes; write one with knedit locate … --format json -o FILE."
+      "\(path) is no file of located neurons."
     case .unknownSchema(let path, let found):
       "\(path) has schema \(found), and this knedit reads schema \(LocatedRelations.currentSchema)."
     case .missingRelation(let name, let present):

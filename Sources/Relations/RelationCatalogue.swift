@@ -111,7 +111,7 @@ public struct RelationCatalogue: Sendable {
       do throws(RelationError) {
         template = try Template(entry.pattern)
       } catch {
-        throw .malformed(path: file.path, line: index + 1, reason: error.description)
+        throw .malformed(path: file.path, line: index + 1, reason: String(error.description.dropLast()))
       }
       if !template.takesSubject {
         throw .malformed(

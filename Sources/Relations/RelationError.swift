@@ -46,7 +46,7 @@ extension RelationError: CustomStringConvertible, LocalizedError {
       "None of the \(count) facts of \(relation) is about “\(subject)”"
         + Self.hint(suggestions.map { "“\($0)”" }, otherwise: "; name a subject of that relation.")
     case .severalAnswers(let subject, let relation, let answers):
-      "\(relation) has \(answers.count) answers for “\(subject)”; give --from with one of: "
+      "\(relation) has \(answers.count) answers for “\(subject)”; say which is meant of: "
         + answers.joined(separator: ", ") + "."
     case .unknownAnswer(let answer, let subject, let relation, let answers):
       "“\(answer)” is not an answer of \(relation) for “\(subject)”; it should be one of: "

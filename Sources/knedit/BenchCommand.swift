@@ -2,8 +2,8 @@ import ArgumentParser
 import Attribution
 import BERT
 import Benchmark
-import Evaluation
 import Foundation
+import Relations
 
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -36,7 +36,7 @@ struct BenchCommand: ParsableCommand {
   private func rules() throws -> [AttributionRule] {
     try rule.map { text in
       let parts = text.split(separator: ":", maxSplits: 1)
-      let steps = parts.count > 1 ? Int(parts[1]) : 20
+      let steps = parts.count > 1 ? Int(parts[1]) : AttributionRule.publishedSteps
       guard let name = parts.first, let steps, LocateOptions.pointCounts.contains(steps),
         let rule = AttributionRule(name: String(name), steps: steps)
       else {

@@ -25,6 +25,9 @@ struct DiffCommand: ParsableCommand {
     guard top >= 1 else { throw ValidationError("--top must be at least 1.") }
   }
 
+  /// Value slots that the table shows at most, those that changed most.
+  private static let shownSlots = 200
+
   private struct Document: Encodable {
     struct Tensor: Encodable {
       let name: String
@@ -37,8 +40,8 @@ struct DiffCommand: ParsableCommand {
       let norm: Double
       let normBefore: Double
       let cosine: Double?
-      let towards: [MaskedLanguageModel.NearPiece]
-      let awayFrom: [MaskedLanguageModel.NearPiece]
+      let towards: [NearPiece]
+      let awayFrom: [NearPiece]
     }
     let schema = 1
     let equal: Bool
@@ -58,7 +61,7 @@ struct DiffCommand: ParsableCommand {
       let text = printing.format == .json ? String(decoding: try document.json(), as: UTF8.self) : describe(document)
       try Console.deliver(text, to: file.output)
     } catch {
-      Console.note("Error: \(error)")
+      Console.note("Error: \(AdvisedError(error))")
       throw ExitCode(2)
     }
     if !document.equal { throw ExitCode(1) }
@@ -70,14 +73,12 @@ struct DiffCommand: ParsableCommand {
     var slots: [Document.Slot] = []
     if !difference.slots.isEmpty {
       let model = try MaskedLanguageModel(opening: URL(filePath: a))
-      let changes = difference.slots.map(\.change)
-      let towards = model.nearestPieces(to: changes, count: top)
-      let away = model.nearestPieces(to: changes.map { $0.map { -$0 } }, count: top)
-      for (index, slot) in difference.slots.enumerated() {
+      let nearest = model.nearestPieces(to: difference.slots.map(\.change), count: top)
+      for (slot, near) in zip(difference.slots, nearest) {
         slots.append(
           .init(
             layer: slot.layer, index: slot.index, norm: slot.norm, normBefore: slot.normBefore, cosine: slot.cosine,
-            towards: towards[index], awayFrom: away[index]))
+            towards: near.towards, awayFrom: near.awayFrom))
       }
     }
     return Document(
@@ -103,13 +104,16 @@ struct DiffCommand: ParsableCommand {
     }
     if !document.slots.isEmpty {
       var table = Table(["value slot", "‖before‖", "‖Δ‖", "cosine", "+Δ points to", "−Δ points to"], right: [1, 2, 3])
-      for slot in document.slots {
+      let shown = document.slots.sorted { $0.norm > $1.norm }.prefix(Self.shownSlots)
+      for slot in document.slots.count > Self.shownSlots ? Array(shown) : document.slots {
         table.add(
           "\(slot.layer):\(slot.index)", Console.number(slot.normBefore), Console.number(slot.norm),
           slot.cosine.map(Console.number) ?? "–", slot.towards.map(\.token).joined(separator: " "),
           slot.awayFrom.map(\.token).joined(separator: " "))
       }
-      parts.append(table.text)
+      let rest = document.slots.count - shown.count
+      parts.append(
+        table.text + (rest > 0 ? "\nand \(rest) more that changed less; --format json lists all of them" : ""))
     }
     for (label, names) in [("Only in the first", document.onlyInFirst), ("Only in the second", document.onlyInSecond)]
     where !names.isEmpty {

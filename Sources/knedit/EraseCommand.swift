@@ -15,7 +15,7 @@ struct EraseCommand: ParsableCommand {
   var relation: String
 
   @Option(help: "optimized, which moves value slots until the answers are forgotten, or paper, which empties them.")
-  var method = MethodName.optimized
+  var method = EditRecord.Method.Name.optimized
 
   @Option(help: "For paper: how many neurons to take, those in most refined sets (default: 20).")
   var top: Int?

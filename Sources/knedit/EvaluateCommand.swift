@@ -39,18 +39,16 @@ struct EvaluateCommand: ParsableCommand {
     if printing.format == .json {
       return try Console.deliver(String(decoding: evaluation.json(), as: UTF8.self), to: result.output)
     }
-    var text = ""
-    if let update = evaluation.update, let fact = record.fact {
-      text =
-        "\(fact.subject): \(fact.answer) → \(record.newAnswer ?? "") (\(record.relation))\n"
-        + Report.neurons(record.neurons) + "\n\n" + Report.update(update.edit, control: update.control)
-    } else if let erasure = evaluation.erasure {
-      text =
-        "Erased \(record.relation)\n" + Report.neurons(record.neurons) + "\n\n"
-        + Report.erasure(erasure.edit, control: erasure.control)
-    } else if let batch = evaluation.batch {
-      text = Report.batch(batch.edit, control: batch.control)
-    }
+    let neurons = Report.neurons(record.neurons) + "\n\n"
+    let text =
+      switch evaluation.judgement {
+      case .update(let pair):
+        "\(record.fact?.subject ?? ""): \(record.fact?.answer ?? "") → \(record.newAnswer ?? "") (\(record.relation))\n"
+          + neurons + Report.update(pair.edit, control: pair.control)
+      case .erasure(let pair):
+        "Erased \(record.relation)\n" + neurons + Report.erasure(pair.edit, control: pair.control)
+      case .batch(let pair): Report.batch(pair.edit, control: pair.control)
+      }
     try Console.deliver(text, to: result.output)
   }
 

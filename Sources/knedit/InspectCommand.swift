@@ -1,7 +1,7 @@
 import ArgumentParser
 import Checkpoint
-import Evaluation
 import Foundation
+import Relations
 
 struct InspectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -17,4 +17,13 @@ struct Knedit: ParsableCommand {
       InspectCommand.self, PredictCommand.self, LocateCommand.self, UpdateCommand.self, EraseCommand.self,
       DiffCommand.self, EvaluateCommand.self, BenchCommand.self,
     ])
+
+  static func main() {
+    do {
+      var command = try parseAsRoot()
+      do { try command.run() } catch let error as ExitCode { throw error } catch let error as ValidationError {
+        throw error
+      } catch { throw AdvisedError(error) }
+    } catch { exit(withError: error) }
+  }
 }

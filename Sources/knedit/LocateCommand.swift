@@ -1,6 +1,5 @@
 import ArgumentParser
 import BERT
-import Evaluation
 import Foundation
 import HDF5
 import Neurons

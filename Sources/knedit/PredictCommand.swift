@@ -1,7 +1,7 @@
 import ArgumentParser
 import BERT
-import Evaluation
 import Foundation
+import Relations
 
 struct PredictCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -95,7 +95,10 @@ struct LocateOptions: ParsableArguments {
         + "Default: adaptive, or with --steps the paper's sum, riemann."))
   var rule: String?
 
-  @Option(help: "Points on the path, for the rules that take a number of them. Default: 20, as in the paper.")
+  @Option(
+    help:
+      "Points on the path, for the rules that take a number of them. Default: \(AttributionRule.publishedSteps), as in the paper."
+  )
   var steps: Int?
 
   @Flag(help: "Locate by activation alone, the paper's baseline.")
@@ -133,8 +136,8 @@ struct LocateOptions: ParsableArguments {
 
   var method: LocatingMethod {
     if baseline { return .baseline }
-    let name = rule ?? (steps == nil ? AttributionRule.adaptive : .riemann(steps: 20)).name
-    return .attribution(AttributionRule(name: name, steps: steps ?? 20) ?? .adaptive)
+    let name = rule ?? (steps == nil ? AttributionRule.adaptive : .riemann(steps: AttributionRule.publishedSteps)).name
+    return .attribution(AttributionRule(name: name, steps: steps ?? AttributionRule.publishedSteps) ?? .adaptive)
   }
 }
 
@@ -323,10 +326,7 @@ extension FollowedPieces: ExpressibleByArgument {}
 
 extension SubjectLayers: ExpressibleByArgument {}
 
-/// The editing methods by name.
-enum MethodName: String, ExpressibleByArgument, CaseIterable {
-  case optimized, paper
-
+extension EditRecord.Method.Name: ExpressibleByArgument {
   /// Refuses options of the other method.
   ///
   /// - Parameters:

@@ -42,7 +42,7 @@ struct UpdateCommand: ParsableCommand {
 
   @Option(
     help: "optimized, which moves value slots until the answer holds, or paper, the fixed rewrite of Dai et al.")
-  var method = MethodName.optimized
+  var method = EditRecord.Method.Name.optimized
 
   @Option(help: "For paper: how much of the old answer's embedding is taken away (default: 1).")
   var lambda1: Double?
@@ -124,7 +124,10 @@ struct UpdateCommand: ParsableCommand {
     let optimized = optimization.optimization(.update)
     let update = FactUpdate(
       request: try request(catalogue, relation), fact: fact, newAnswer: to ?? "", ownPrompts: templates,
-      method: method == .paper ? .paper(lambda1: lambda1 ?? 1, lambda2: lambda2 ?? 8) : .optimized(optimized),
+      method: method == .paper
+        ? .paper(
+          lambda1: lambda1 ?? PaperUpdate.published.lambda1, lambda2: lambda2 ?? PaperUpdate.published.lambda2)
+        : .optimized(optimized),
       heldBack: holdOut ?? (method == .paper ? 0 : 1))
     let progress = Progress("Locating (prompts)", total: update.prompts.count, quiet: printing.quiet)
     let plan = try update.plan { progress.update($0) }

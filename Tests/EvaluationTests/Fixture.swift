@@ -38,3 +38,12 @@ struct Fixture {
       method: .paper(lambda1: 1, lambda2: 8))
   }
 }
+
+extension RecordEvaluation {
+  /// The figures of an update of one fact; nil for another edit.
+  var update: Pair<UpdateEvaluation>? { if case .update(let pair) = judgement { pair } else { nil } }
+  /// Those of an update of several facts.
+  var batch: Pair<BatchEvaluation>? { if case .batch(let pair) = judgement { pair } else { nil } }
+  /// Those of an erasure.
+  var erasure: Pair<ErasureEvaluation>? { if case .erasure(let pair) = judgement { pair } else { nil } }
+}

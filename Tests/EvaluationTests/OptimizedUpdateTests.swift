@@ -242,7 +242,7 @@ struct OptimizedEditTests {
         method: .optimized(optimization), heldBack: 1)
       let outcome = try update.carryOut()
       let record = try EditRecord(contentsOf: directory.appending(path: "out"))
-      #expect(record.method == .init(name: "optimized", optimization: optimization))
+      #expect(record.method == .init(name: .optimized, optimization: optimization))
       #expect(record.neurons.count <= 32 && !record.neurons.isEmpty)
       // A layer for what is asked and one for the subject share the slots.
       if subjectLayers == .middle { #expect(record.neurons.filter { $0.layer == 0 }.count == 16) }

@@ -47,7 +47,7 @@ struct UpdateTests {
       #expect(record.source.sha256 == (try fingerprint(of: fixture.model.checkpoint.weightsFile)))
       #expect(record.result?.sha256 == (try fingerprint(of: written.checkpoint.weightsFile)))
       #expect(record.prompts.contains(try #require(record.editedPrompt)))
-      #expect(record.method == .init(name: "paper", lambda1: 1, lambda2: 8))
+      #expect(record.method == .init(name: .paper, lambda1: 1, lambda2: 8))
     }
   }
 
@@ -104,7 +104,9 @@ struct UpdateTests {
   func nothingToDo() throws {
     try FixtureFiles.withDirectory { directory in
       let output = directory.appending(path: "out")
-      #expect(throws: EditError.sameAnswer("Aster", subject: "orvia", relation: "R1")) { try fixture.update(output, to: "Aster").carryOut() }
+      #expect(throws: EditError.sameAnswer("Aster", subject: "orvia", relation: "R1")) {
+        try fixture.update(output, to: "Aster").carryOut()
+      }
       let relation = try fixture.catalogue.relation(named: "R1")
       let one = Relation(
         name: "R1", label: "capital", templates: [relation.templates[0]], facts: relation.facts)

@@ -54,7 +54,8 @@ struct ElementwiseTests {
     }
   }
 
-  @Test("softmax sums to one and keeps ratios, also for large logits", arguments: [1, 7, 16, 50])
+  // From 512 columns on, oneDNN does it.
+  @Test("softmax sums to one and keeps ratios, also for large logits", arguments: [1, 7, 16, 50, 512, 1023])
   func softmaxOfRows(columns: Int) {
     let x = Self.matrix(3, columns) { 500 + Self.wave($0, $1) }
     let inputs = x.all.values.map(Double.init)
@@ -66,6 +67,22 @@ struct ElementwiseTests {
       for column in 0..<columns {
         let wanted = exp(logits[row * columns + column] - largest) / total
         #expect(abs(Double(x[row, column]) - wanted) < Self.tolerance)
+      }
+    }
+  }
+
+  @Test("log-softmax is the logarithm of softmax, also where that is tiny", arguments: [1, 7, 16, 50, 512, 1023])
+  func logSoftmaxOfRows(columns: Int) {
+    let x = Self.matrix(3, columns) { 500 + 20 * Self.wave($0, $1) }
+    let inputs = x.all.values.map(Double.init)
+    logSoftmax(x.all)
+    for row in 0..<3 {
+      let logits = inputs[row * columns..<(row + 1) * columns]
+      let largest = logits.max() ?? 0
+      let shift = largest + log(logits.reduce(0) { $0 + exp($1 - largest) })
+      for column in 0..<columns {
+        // Differences of numbers around 560, whose spacing in float32 is 6e-5.
+        #expect(abs(Double(x[row, column]) - (logits[row * columns + column] - shift)) < 2e-4)
       }
     }
   }

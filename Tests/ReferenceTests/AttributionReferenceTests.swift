@@ -1,5 +1,6 @@
 import Attribution
 import BERT
+import FixtureFiles
 import Foundation
 import HDF5
 import Kernels

@@ -3,6 +3,7 @@ import BERT
 import Checkpoint
 import Editing
 import Evaluation
+import FixtureFiles
 import Foundation
 import Neurons
 import Relations

@@ -1,4 +1,5 @@
 import BERT
+import FixtureFiles
 import Foundation
 import Testing
 

@@ -19,7 +19,7 @@ struct FactChoiceTests {
     ) {
       try field.fact(subject: "Ada")
     }
-    #expect(error?.description.contains("give --from with one of: logic, music") == true)
+    #expect(error?.description.contains("say which is meant of: logic, music") == true)
   }
 
   @Test("an answer stated twice is one answer")

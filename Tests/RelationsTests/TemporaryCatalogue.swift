@@ -1,3 +1,4 @@
+import FixtureFiles
 import Foundation
 
 /// Two relations in PARAREL's layout, written for a test and removed after it.
@@ -17,13 +18,13 @@ struct TemporaryCatalogue {
   ]
 
   func callAsFunction<Result>(_ body: (URL) throws -> Result) throws -> Result {
-    let directory = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
-    defer { try? FileManager.default.removeItem(at: directory) }
-    try FileManager.default.createDirectory(
-      at: directory.appendingPathComponent("patterns"), withIntermediateDirectories: true)
-    for (path, text) in files {
-      try Data(text.utf8).write(to: directory.appendingPathComponent(path))
+    try FixtureFiles.withDirectory { directory in
+      try FileManager.default.createDirectory(
+        at: directory.appendingPathComponent("patterns"), withIntermediateDirectories: true)
+      for (path, text) in files {
+        try Data(text.utf8).write(to: directory.appendingPathComponent(path))
+      }
+      return try body(directory)
     }
-    return try body(directory)
   }
 }

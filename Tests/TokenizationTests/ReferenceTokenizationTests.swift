@@ -1,21 +1,9 @@
+import FixtureFiles
 import Foundation
 import Testing
 import Tokenization
 
-/// Where the reference material lies, beside the package unless `KNEDIT_SHARED` says otherwise.
-enum SharedReference {
-  static let directory: URL = {
-    if let path = ProcessInfo.processInfo.environment["KNEDIT_SHARED"] { return URL(fileURLWithPath: path) }
-    return URL(fileURLWithPath: #filePath).appendingPathComponent("../../../../shared").standardizedFileURL
-  }()
-
-  /// Tests run when the material is there, and fail without it where it is required.
-  static let isExpected =
-    FileManager.default.fileExists(atPath: directory.path)
-    || ProcessInfo.processInfo.environment["KNEDIT_REQUIRE_SHARED"] == "1"
-}
-
-@Suite("Reference tokenization", .enabled(if: SharedReference.isExpected))
+@Suite("Reference tokenization", .enabled(if: SharedReference.isEnabled))
 struct ReferenceTokenizationTests {
   struct Line: Decodable {
     var text: String

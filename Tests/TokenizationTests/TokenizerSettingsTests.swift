@@ -1,3 +1,4 @@
+import FixtureFiles
 import Foundation
 import Testing
 import Tokenization
@@ -5,7 +6,7 @@ import Tokenization
 @Suite("Tokenizer settings")
 struct TokenizerSettingsTests {
   private func open(_ ordinary: [String], settings: String?) throws -> WordPieceTokenizer {
-    try withTemporaryDirectory { directory in
+    try FixtureFiles.withDirectory { directory in
       let pieces = (specialPieces + ordinary).joined(separator: "\n")
       try Data(pieces.utf8).write(to: directory.appendingPathComponent("vocab.txt"))
       if let settings {
@@ -59,7 +60,7 @@ struct TokenizerSettingsTests {
 
   @Test("a directory without vocab.txt is an error naming it")
   func noVocabulary() throws {
-    try withTemporaryDirectory { directory in
+    try FixtureFiles.withDirectory { directory in
       do {
         _ = try WordPieceTokenizer.open(directory: directory)
         Issue.record("opened an empty directory")

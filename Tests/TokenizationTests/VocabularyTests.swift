@@ -1,16 +1,9 @@
+import FixtureFiles
 import Foundation
 import Testing
 import Tokenization
 
 let specialPieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-
-/// Makes a directory for `body` and removes it afterwards.
-func withTemporaryDirectory<Result>(_ body: (URL) throws -> Result) throws -> Result {
-  let directory = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
-  try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-  defer { try? FileManager.default.removeItem(at: directory) }
-  return try body(directory)
-}
 
 @Suite("Vocabulary")
 struct VocabularyTests {
@@ -19,7 +12,7 @@ struct VocabularyTests {
   }
 
   private func read(_ bytes: [UInt8]) throws -> Vocabulary {
-    try withTemporaryDirectory { directory in
+    try FixtureFiles.withDirectory { directory in
       let file = directory.appendingPathComponent("vocab.txt")
       try Data(bytes).write(to: file)
       return try Vocabulary(contentsOf: file)
@@ -87,7 +80,7 @@ struct VocabularyTests {
   @Test("an empty file and a missing file are errors")
   func nothingThere() throws {
     #expect(throws: VocabularyError.self) { try read("") }
-    try withTemporaryDirectory { directory in
+    try FixtureFiles.withDirectory { directory in
       _ = #expect(throws: VocabularyError.self) {
         try Vocabulary(contentsOf: directory.appendingPathComponent("vocab.txt"))
       }

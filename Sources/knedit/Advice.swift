@@ -1,0 +1,30 @@
+import BERT
+import Checkpoint
+import Editing
+import Neurons
+import Relations
+
+/// An error as the command line says it: the library's sentence, and where options can help, which.
+struct AdvisedError: Error, CustomStringConvertible {
+  let description: String
+
+  init(_ error: any Error) {
+    let sentence = "\(error)"
+    description = Self.advice(on: error).map { sentence.dropLast() + "; " + $0 + "." } ?? sentence
+  }
+
+  private static func advice(on error: any Error) -> String? {
+    switch error {
+    case CheckpointError.outputExists: "pass --force to replace what knedit writes there, or choose another --output"
+    case RelationError.severalAnswers: "name it with --from"
+    case ModelError.notOnePiece: "--method optimized takes any"
+    case LocationError.unreadable, LocationError.notLocated:
+      "write one with knedit locate … --format json -o FILE"
+    case EditError.noNeurons: "locate with more steps or more facts, or give a neurons file with --neurons"
+    case EditError.noSubjectLayer(_, below: 0): "give fewer of these with --layers"
+    case EditError.doesNotHold: "--force writes it all the same"
+    case EditError.noOutput: "name one with --output, or only look with --dry-run"
+    default: nil
+    }
+  }
+}
