@@ -27,6 +27,13 @@ extension MaskedLanguageModel {
   /// The word pieces of a subject.
   public func subject(_ subject: String) -> [Int] { tokenizer.pieces(of: subject) }
 
+  /// Refuses a subject that the vocabulary cannot spell: an edit would meet every other one that it cannot spell, too.
+  ///
+  /// - Throws: ``ModelError/unknownSubject(_:)``.
+  public func requireSpelled(subject: String) throws(ModelError) {
+    guard !self.subject(subject).contains(tokenizer.vocabulary.unknown) else { throw .unknownSubject(subject) }
+  }
+
   /// The questions, one per word piece of `answer`, whose probabilities multiply to P(answer).
   ///
   /// - Parameters:

@@ -65,6 +65,10 @@ public enum ModelError: Error, Sendable, Hashable, CustomStringConvertible, Loca
   case notOnePiece(answer: String, pieces: [String])
   /// The vocabulary cannot spell the answer.
   case unknownAnswer(String)
+  /// The vocabulary cannot spell the subject.
+  case unknownSubject(String)
+  /// What the model says is no number.
+  case notFinite
 
   /// One sentence for people.
   public var description: String {
@@ -78,6 +82,9 @@ public enum ModelError: Error, Sendable, Hashable, CustomStringConvertible, Loca
       answer.isEmpty
         ? "The answer is empty; give at least one word."
         : "“\(answer)” cannot be spelled with this model's vocabulary; choose another answer."
+    case .unknownSubject(let subject):
+      "“\(subject)” cannot be spelled with this model's vocabulary, which cannot tell it from others of that kind."
+    case .notFinite: "What this model says is no number: its weights are finite, but too large to compute with."
     }
   }
 

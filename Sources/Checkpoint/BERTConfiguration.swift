@@ -34,6 +34,7 @@ public struct BERTConfiguration: Sendable, Hashable {
     func bad(_ reason: String) -> CheckpointError { .badConfiguration(path: url.path, reason: reason) }
     let data: Data
     do { data = try Data(contentsOf: url) } catch {
+      guard !FileManager.default.fileExists(atPath: url.path) else { throw bad("it cannot be opened") }
       throw .missingFile(path: url.path, advice: "a model directory needs its config.json")
     }
     let decoder = JSONDecoder()

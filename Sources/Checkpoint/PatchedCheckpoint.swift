@@ -101,23 +101,25 @@ extension Checkpoint {
     }
     let target = output.appending(path: weights)
     var made: [URL] = []
-    var partial: [(temporary: URL, target: URL)] = []
+    var partial: [(partial: URL, target: URL)] = []
     do {
       made = try Self.makeDirectory(output)
       for name in companions + [weights] {
         let source = name == weights ? weightsFile : directory.appending(path: name)
-        let temporary = output.appending(path: ".\(name).\(UUID().uuidString).partial")
-        partial.append((temporary, output.appending(path: name)))
+        let target = output.appending(path: name)
+        let temporary = PartialFiles.begin(beside: target)
+        partial.append((temporary, target))
         // The link's target is copied: a copied link would lead the slots into the source.
         try files.copyItem(at: source.resolvingSymlinksInPath(), to: temporary)
         try files.setAttributes([.posixPermissions: 0o644], ofItemAtPath: temporary.path)
         if name == weights { try write(slots, into: temporary) }
         try Self.synchronize(temporary)
       }
-      if let document, let written = partial.last?.temporary {
+      if let document, let written = partial.last?.partial {
         let (name, data) = try document(fingerprint(of: written))
-        let temporary = output.appending(path: ".\(name).\(UUID().uuidString).partial")
-        partial.insert((temporary, output.appending(path: name)), at: 0)
+        let target = output.appending(path: name)
+        let temporary = PartialFiles.begin(beside: target)
+        partial.insert((temporary, target), at: 0)
         try data.write(to: temporary)
         try Self.synchronize(temporary)
       }
@@ -130,17 +132,14 @@ extension Checkpoint {
             path: target.path, reason: "it is a directory, where a file is to be")
         }
       }
-      for (temporary, target) in partial {
-        guard rename(temporary.path, target.path) == 0 else {
-          throw CheckpointError.cannotWrite(path: target.path, reason: String(cString: strerror(errno)))
-        }
-      }
+      try PartialFiles.finish(partial)
       return target
     } catch {
-      for (temporary, _) in partial { try? files.removeItem(at: temporary) }
+      for (temporary, _) in partial { PartialFiles.discard(temporary) }
       if let first = made.first { try? files.removeItem(at: first) }
       if let error = error as? CheckpointError { throw error }
-      let reason = (error as? HDF5Error)?.reason ?? Self.reason(error)
+      var reason = (error as? HDF5Error)?.reason ?? Self.reason(error)
+      while reason.hasSuffix(".") { reason.removeLast() }
       throw .cannotWrite(path: output.path, reason: reason)
     }
   }

@@ -217,10 +217,14 @@ public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, Local
   case doesNotHold(String)
   /// The edit that was tried misses its limits.
   case wouldNotHold(String)
+  /// What would be replaced is a model that no edit wrote.
+  case notAnEdit(path: String)
   /// There is no directory to write to.
   case noOutput
   /// The record lacks what its kind of edit needs.
   case incompleteRecord(field: String)
+  /// The checkpoint changes a slot that the record does not name.
+  case otherNeurons(layer: Int, index: Int)
   /// A checkpoint is not the one that the record names.
   case otherCheckpoint(path: String, expected: String, found: String)
 
@@ -249,8 +253,13 @@ public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, Local
     case .doesNotHold(let shortfall):
       "The edit does not hold: \(shortfall); nothing was written."
     case .wouldNotHold(let shortfall): "The edit would not hold: \(shortfall)."
+    case .notAnEdit(let path):
+      "\(path) holds a model and no \(EditRecord.fileName), so that no edit wrote it, and it is not replaced; choose another "
+        + "directory."
     case .noOutput: "There is no directory to write the edit to."
     case .incompleteRecord(let field): "The record has no \(field), without which it cannot be evaluated."
+    case .otherNeurons(let layer, let index):
+      "The checkpoint changes value slot \(index) of layer \(layer), which the record does not name; was the record changed?"
     case .otherCheckpoint(let path, let expected, let found):
       "\(path) is not the checkpoint of the record: its SHA-256 begins with \(found.prefix(12)), the record's with "
         + "\(expected.prefix(12))."

@@ -58,6 +58,8 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public var otherRelations: Int
   /// Prompts about the edited subject that are neighbours, of other relations that have facts about it.
   public var sameSubject: Int
+  /// Prompts about the edited subject that are neighbours, of relations that have no facts about it.
+  public var unlisted: Int
   /// Of all neighbours about other subjects, how many a keyed optimisation runs; see ``OptimizedUpdate``.
   public var heeded: Int
   /// What the optimisation varies.
@@ -79,8 +81,8 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// All of it.
   public init(
     slots: Int, layers: Int, subjectLayers: SubjectLayers = .absent, confidence: Double, steps: Int, rate: Double,
-    neighbourWeight: Double, sameRelation: Int, otherRelations: Int, sameSubject: Int = 0, heeded: Int = 48,
-    form: ChangeForm, following: FollowedPieces = .edited
+    neighbourWeight: Double, sameRelation: Int, otherRelations: Int, sameSubject: Int = 0, unlisted: Int = 0,
+    heeded: Int = 48, form: ChangeForm, following: FollowedPieces = .edited
   ) {
     self.slots = slots
     self.layers = layers
@@ -92,6 +94,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     self.sameRelation = sameRelation
     self.otherRelations = otherRelations
     self.sameSubject = sameSubject
+    self.unlisted = unlisted
     self.heeded = heeded
     self.form = form
     self.following = following
@@ -116,6 +119,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     sameRelation = try fields.decode(Int.self, forKey: .sameRelation)
     otherRelations = try fields.decode(Int.self, forKey: .otherRelations)
     sameSubject = try fields.decodeIfPresent(Int.self, forKey: .sameSubject) ?? 0
+    unlisted = try fields.decodeIfPresent(Int.self, forKey: .unlisted) ?? 0
     heeded = try fields.decodeIfPresent(Int.self, forKey: .heeded) ?? Self.mostCounted
     form = try fields.decodeIfPresent(ChangeForm.self, forKey: .form) ?? .free
     following = try fields.decodeIfPresent(FollowedPieces.self, forKey: .following) ?? .all
@@ -135,6 +139,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     result.sameRelation = max(
       sameRelation, min(min(sameRelation, Self.mostNeighbours) * relations, Self.mostNeighbours))
     result.sameSubject = min(sameSubject, max(1, Self.mostNeighbours / edits))
+    result.unlisted = min(unlisted, max(1, Self.mostNeighbours / edits))
     result.heeded = max(
       result.heeded, min(min(result.heeded, Self.mostNeighbours) * edits, Self.mostNeighbours))
     result.steps = Int(Double(result.steps) * (1 + log10(Double(edits))))
@@ -150,7 +155,8 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// Whether every number is one that an optimisation can be run with.
   public var isSound: Bool {
     slots > 0 && layers > 0 && confidence > 0 && confidence < 1 && rate.isFinite && neighbourWeight.isFinite
-      && [steps, sameRelation, otherRelations, sameSubject, heeded].allSatisfy((0...Self.mostCounted).contains)
+      && [steps, sameRelation, otherRelations, sameSubject, unlisted, heeded].allSatisfy(
+        (0...Self.mostCounted).contains)
   }
 
   /// The upper layers that may be edited, of a model with so many.

@@ -4,8 +4,7 @@ import Kernels
 
 /// What an update of several facts did.
 ///
-/// Its ``sideEffects`` are found, and written, among its figures.
-@dynamicMemberLookup
+/// Its ``sideEffects`` are written among its figures.
 public struct BatchEvaluation: Sendable, Hashable, Encodable {
   /// One of the edits.
   public struct Row: Sendable, Hashable, Encodable {
@@ -72,9 +71,6 @@ public struct BatchEvaluation: Sendable, Hashable, Encodable {
         heldBackSuccessRate: held[index].isEmpty ? nil : share(held[index]))
     }
   }
-
-  /// A figure of the side effects.
-  public subscript<Value>(dynamicMember figure: KeyPath<SideEffects, Value>) -> Value { sideEffects[keyPath: figure] }
 
   /// All figures side by side.
   public func encode(to encoder: any Encoder) throws {

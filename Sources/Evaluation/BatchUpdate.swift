@@ -33,8 +33,7 @@ public struct BatchUpdate: Sendable {
 
     /// What of `limits` the update misses, in words; nil when it holds.
     public func shortfall(_ limits: EditLimits) -> String? {
-      limits.shortfall(
-        success: evaluation.successRate, intraKept: evaluation.intraKept, interKept: evaluation.interKept)
+      limits.shortfall(success: evaluation.successRate, evaluation.sideEffects)
     }
   }
 
@@ -88,6 +87,7 @@ public struct BatchUpdate: Sendable {
   public func plan(progress: (Int) -> Void = { _ in }) throws -> Plan {
     let model = request.model
     try request.checkOutput()
+    for edit in edits { try model.requireSpelled(subject: edit.fact.subject) }
     try optimization.requireSubjectLayers(model.bert.configuration.layerCount)
     let questions = try EvaluationQuestions(
       updating: edits, heldBack: heldBack, in: request.catalogue, model: model, seed: request.seed)

@@ -1,24 +1,53 @@
 /// What an edit must reach to be written.
 public struct EditLimits: Sendable, Hashable {
-  /// The least share of the edit's prompts whose first answer is the new one.
-  public var success = 1.0
-  /// The least share of judged prompts on other facts, of the relation and of others, whose first answer stays.
-  public var kept = 0.9
+  /// Of an update, the least share of its prompts whose first answer is the new one; of an erasure, the least share of the
+  /// relation's prompts that were right before and are wrong now.
+  public var success: Double
+  /// The least share of judged prompts on other facts, of the relation and of others, whose first answer stays, of those
+  /// that were right before where there are any; of an erasure, of the other relations' accuracy.
+  public var kept: Double
 
-  /// The defaults.
-  public init() {}
+  /// What an update must reach.
+  public static let update = EditLimits(success: 1, kept: 0.9)
+  /// What an erasure must reach.
+  public static let erasure = EditLimits(success: 0.8, kept: 0.9)
 
-  /// What falls short, in words; nil when the edit holds.
-  func shortfall(success reached: Double, intraKept: Double, interKept: Double) -> String? {
-    func percent(_ value: Double) -> String { "\(Int((100 * value).rounded(.down))) %" }
+  /// Limits.
+  public init(success: Double, kept: Double) {
+    self.success = success
+    self.kept = kept
+  }
+
+  /// What falls short of an update, in words; nil when the edit holds.
+  func shortfall(success reached: Double, _ effects: SideEffects) -> String? {
     var parts: [String] = []
     if reached < success - 1e-9 {
       parts.append("the new answer comes first on \(percent(reached)) of the prompts, not \(percent(success))")
     }
-    for (kept, where_) in [(intraKept, "the relation's other facts"), (interKept, "other relations")]
-    where kept < self.kept - 1e-9 {
-      parts.append("the first answer stays on \(percent(kept)) of the prompts on \(where_), not \(percent(self.kept))")
+    for (part, where_) in [
+      (effects.sameRelation, "the relation's other facts"), (effects.otherRelations, "other relations"),
+    ] {
+      guard let part, part.keptOfRight ?? part.kept < kept - 1e-9 else { continue }
+      let of = part.keptOfRight == nil ? "prompts" : "rightly answered prompts"
+      parts.append(
+        "the first answer stays on \(percent(part.keptOfRight ?? part.kept)) of the \(of) on \(where_), not "
+          + percent(kept))
     }
     return parts.isEmpty ? nil : parts.joined(separator: ", and ")
   }
+
+  /// What falls short of an erasure, in words; nil when the edit holds.
+  func shortfall(_ erasure: ErasureEvaluation) -> String? {
+    var parts: [String] = []
+    if erasure.successRate < success - 1e-9 {
+      parts.append(
+        "\(percent(erasure.successRate)) of the prompts that were right are wrong now, not \(percent(success))")
+    }
+    if let before = erasure.interAccuracyBefore, let after = erasure.interAccuracyAfter, after < before * kept - 1e-9 {
+      parts.append("\(percent(after / before)) of other relations' accuracy is left, not \(percent(kept))")
+    }
+    return parts.isEmpty ? nil : parts.joined(separator: ", and ")
+  }
+
+  private func percent(_ value: Double) -> String { "\(Int((100 * value).rounded(.down))) %" }
 }

@@ -81,7 +81,15 @@ public struct EditRequest: Sendable {
 
   /// Refuses an output that may not be written, before any work is done.
   func checkOutput() throws {
-    if let output { try model.checkpoint.checkOutput(output, overwrite: overwrite) }
+    guard let output else { return }
+    try model.checkpoint.checkOutput(output, overwrite: overwrite)
+    let files = FileManager.default
+    let weights = output.appending(path: model.checkpoint.weightsFile.lastPathComponent)
+    if files.fileExists(atPath: weights.path),
+      !files.fileExists(atPath: output.appending(path: EditRecord.fileName).path)
+    {
+      throw EditError.notAnEdit(path: output.path)
+    }
   }
 
   /// Writes the patched checkpoint and, completed with its fingerprint, the record, which it returns.

@@ -7,6 +7,8 @@ struct EditedSubject: Sendable {
   let name: String
   /// The relations that have facts about it and in which it stays as it is.
   let otherRelations: [String]
+  /// The relations that have none about it.
+  let unlistedRelations: [String]
 
   /// The subjects of some edits, in the order in which they come.
   static func all(of edits: [FactEdit], in catalogue: RelationCatalogue) -> [EditedSubject] {
@@ -15,7 +17,10 @@ struct EditedSubject: Sendable {
     var seen: Set<String> = []
     return edits.map(\.fact.subject).filter { seen.insert($0).inserted }.map { name in
       let relations = Set((edited[name] ?? []).map(\.relation))
-      return EditedSubject(name: name, otherRelations: index.relations(of: name).filter { !relations.contains($0) })
+      let known = index.relations(of: name)
+      return EditedSubject(
+        name: name, otherRelations: known.filter { !relations.contains($0) },
+        unlistedRelations: catalogue.names.filter { !known.contains($0) && !relations.contains($0) })
     }
   }
 }

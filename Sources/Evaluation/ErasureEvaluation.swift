@@ -11,12 +11,12 @@ public struct ErasureEvaluation: Sendable, Hashable, Encodable {
   public let paraphraseSuccessRate: Double
   /// Perplexity over the relation's prompts.
   public let intraPerplexityBefore, intraPerplexityAfter: Double
-  /// Perplexity over other relations' prompts.
-  public let interPerplexityBefore, interPerplexityAfter: Double
+  /// Perplexity over other relations' prompts; nil where there are none.
+  public let interPerplexityBefore, interPerplexityAfter: Double?
   /// Share of the relation's prompts whose arg-max is the answer.
   public let intraAccuracyBefore, intraAccuracyAfter: Double
-  /// Share of other relations' prompts whose arg-max is the answer.
-  public let interAccuracyBefore, interAccuracyAfter: Double
+  /// Share of other relations' prompts whose arg-max is the answer; nil where there are none.
+  public let interAccuracyBefore, interAccuracyAfter: Double?
   /// The perplexity of each other relation.
   public let relations: [RelationPerplexity]
   /// Value slots that changed.
@@ -36,8 +36,25 @@ public struct ErasureEvaluation: Sendable, Hashable, Encodable {
 
   /// The other relation whose perplexity rose most; nil without other relations.
   public var mostDisturbed: RelationPerplexity? { relations.max { $0.rise < $1.rise } }
-  /// The largest rise of another relation's perplexity, as a share of what it was.
-  public var largestRise: Double { mostDisturbed?.rise ?? 0 }
+  /// The largest rise of another relation's perplexity, as a share of what it was; nil without other relations.
+  public var largestRise: Double? { mostDisturbed?.rise }
+
+  /// The figures that a record keeps, on the source.
+  var recordedBefore: [String: Double] {
+    [
+      "intraPerplexity": intraPerplexityBefore, "interPerplexity": interPerplexityBefore,
+      "intraAccuracy": intraAccuracyBefore, "interAccuracy": interAccuracyBefore,
+    ].compactMapValues { $0 }
+  }
+
+  /// The same on the result, with those that compare the two.
+  var recordedAfter: [String: Double] {
+    [
+      "intraPerplexity": intraPerplexityAfter, "interPerplexity": interPerplexityAfter,
+      "intraAccuracy": intraAccuracyAfter, "interAccuracy": interAccuracyAfter, "largestRise": largestRise,
+      "slots": Double(slots), "changeNorm": changeNorm,
+    ].compactMapValues { $0 }
+  }
 
   /// Compares two models on the relation's questions and on those of other relations.
   public init(
@@ -55,9 +72,10 @@ public struct ErasureEvaluation: Sendable, Hashable, Encodable {
     successRate = Double(right.count { !ownAfter[$0].isBest }) / Double(max(1, right.count))
     paraphraseSuccessRate = successRate
     (intraPerplexityBefore, intraPerplexityAfter) = (own.perplexity, ownAfter.perplexity)
-    (interPerplexityBefore, interPerplexityAfter) = (other.perplexity, otherAfter.perplexity)
+    let others = other.isEmpty ? nil : (before: other, after: otherAfter)
+    (interPerplexityBefore, interPerplexityAfter) = (others?.before.perplexity, others?.after.perplexity)
     (intraAccuracyBefore, intraAccuracyAfter) = (own.accuracy, ownAfter.accuracy)
-    (interAccuracyBefore, interAccuracyAfter) = (other.accuracy, otherAfter.accuracy)
+    (interAccuracyBefore, interAccuracyAfter) = (others?.before.accuracy, others?.after.accuracy)
     relations = questions.interRelations.map { name, range in
       RelationPerplexity(
         relation: name, before: other[range].perplexity, after: otherAfter[range].perplexity)

@@ -31,8 +31,7 @@ public struct FactUpdate: Sendable {
 
     /// What of `limits` the update misses, in words; nil when it holds.
     public func shortfall(_ limits: EditLimits) -> String? {
-      limits.shortfall(
-        success: evaluation.paraphraseSuccessRate, intraKept: evaluation.intraKept, interKept: evaluation.interKept)
+      limits.shortfall(success: evaluation.paraphraseSuccessRate, evaluation.sideEffects)
     }
   }
 
@@ -72,6 +71,7 @@ public struct FactUpdate: Sendable {
       throw EditError.sameAnswer(newAnswer, subject: fact.subject, relation: fact.relation)
     }
     try request.checkOutput()
+    try model.requireSpelled(subject: fact.subject)
     let edit = FactEdit(fact: fact, newAnswer: newAnswer, prompts: prompts)
     let targets = try prompts.map { try model.factors($0, answer: newAnswer, order: request.order) }
     let said = model.outcomes(targets, threads: request.threads)

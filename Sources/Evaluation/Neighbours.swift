@@ -24,9 +24,10 @@ struct Neighbours {
     return try draw(names, same, model, &generator) + draw(rest, others, model, &generator)
   }
 
-  /// Up to `count` prompts about an edited subject, of its other relations in turn, each time with another template.
+  /// Prompts about an edited subject: up to `listed` of its other relations in turn, each time with another template, and
+  /// up to `unlisted` of as many relations that have no facts about it.
   func draw(
-    about subject: EditedSubject, _ count: Int, in model: MaskedLanguageModel,
+    about subject: EditedSubject, listed count: Int, unlisted: Int, in model: MaskedLanguageModel,
     using generator: inout SeededGenerator
   ) throws -> [EncodedPrompt] {
     func prompts(_ name: String) throws -> [String] {
@@ -36,7 +37,12 @@ struct Neighbours {
     let all = try subject.otherRelations.map(prompts)
     let turns = 0..<(all.map(\.count).max() ?? 0)
     let inTurn = turns.flatMap { turn in all.filter { turn < $0.count }.map { $0[turn] } }
-    return inTurn.prefix(count).compactMap { (try? model.encode($0))?.naming(model.subject(subject.name)) }
+    // Nothing is drawn where nothing is wanted, so that older records draw the rest as they did.
+    let others =
+      unlisted == 0
+      ? []
+      : try subject.unlistedRelations.shuffled(using: &generator).prefix(unlisted).compactMap { try prompts($0).first }
+    return (inTurn.prefix(count) + others).compactMap { (try? model.encode($0))?.naming(model.subject(subject.name)) }
   }
 
   private func draw(

@@ -116,6 +116,7 @@ private struct RecordJudge {
     guard let fact = record.fact else { throw EditError.incompleteRecord(field: "fact") }
     guard let new = record.newAnswer else { throw EditError.incompleteRecord(field: "newAnswer") }
     guard let prompt = record.editedPrompt else { throw EditError.incompleteRecord(field: "editedPrompt") }
+    guard !record.prompts.isEmpty else { throw EditError.incompleteRecord(field: "prompts") }
     let edit = FactEdit(fact: fact, newAnswer: new, prompts: record.prompts)
     let (method, questions, _) = try carrying([edit])
     return try judge(method) {
@@ -171,6 +172,20 @@ private struct RecordJudge {
     }
   }
 
+  /// Refuses a record that does not name every slot that its checkpoint changes.
+  private func requireChangeOfNeurons(from source: MaskedLanguageModel, to result: MaskedLanguageModel) throws {
+    let (before, after) = (source.bert.weights, result.bert.weights)
+    let named = Set(record.neurons)
+    for layer in 0..<source.bert.configuration.layerCount {
+      for index in 0..<source.bert.configuration.intermediateSize
+      where !named.contains(Neuron(layer: layer, index: index)) {
+        guard before.valueSlot(layer: layer, index: index) == after.valueSlot(layer: layer, index: index) else {
+          throw EditError.otherNeurons(layer: layer, index: index)
+        }
+      }
+    }
+  }
+
   /// The edited model, made again where no result is at hand, and the same edit on as many random neurons.
   private func judge<Evaluation>(
     _ method: any EditingMethod, _ evaluate: (MaskedLanguageModel, ChangeSize) throws -> Evaluation
@@ -180,7 +195,13 @@ private struct RecordJudge {
     func evaluation(_ model: MaskedLanguageModel, _ neurons: [Neuron]) throws -> Evaluation {
       try evaluate(model, ChangeSize(of: neurons, from: source, to: model))
     }
-    let edited = try result ?? source.replacing(method.valueSlots(of: record.neurons, in: source))
+    func remade(_ neurons: [Neuron]) throws -> [ValueSlot] {
+      let slots = try method.valueSlots(of: neurons, in: source)
+      try source.checkpoint.requireStorable(slots)
+      return slots
+    }
+    if let result { try requireChangeOfNeurons(from: source, to: result) }
+    let edited = try result ?? source.replacing(remade(record.neurons))
     let figures = try evaluation(edited, record.neurons)
     if isSequential { return RecordEvaluation.Pair(edit: figures, control: nil) }
     var generator = SeededGenerator(seed: record.seed &+ 1)
@@ -189,7 +210,7 @@ private struct RecordJudge {
       record.neurons.count, in: configuration, layers: record.method.controlLayers(configuration.layerCount),
       using: &generator)
     return RecordEvaluation.Pair(
-      edit: figures, control: try evaluation(source.replacing(method.valueSlots(of: random, in: source)), random))
+      edit: figures, control: try evaluation(source.replacing(remade(random)), random))
   }
 }
 

@@ -20,6 +20,9 @@ public struct RelationErasure: Sendable {
     /// The figures.
     public let evaluation: ErasureEvaluation
     let slots: [ValueSlot]
+
+    /// What of `limits` the erasure misses, in words; nil when it holds.
+    public func shortfall(_ limits: EditLimits) -> String? { limits.shortfall(evaluation) }
   }
 
   /// An erasure of the request's relation.
@@ -98,15 +101,7 @@ public struct RelationErasure: Sendable {
       factIndices: relation.facts.indices.filter { asked.contains(relation.facts[$0]) },
       prompts: relation.templates.map(\.pattern), editedPrompt: nil,
       order: request.order == .leftToRight ? nil : request.order, seed: request.seed,
-      before: [
-        "intraPerplexity": evaluation.intraPerplexityBefore, "interPerplexity": evaluation.interPerplexityBefore,
-        "intraAccuracy": evaluation.intraAccuracyBefore, "interAccuracy": evaluation.interAccuracyBefore,
-      ],
-      after: [
-        "intraPerplexity": evaluation.intraPerplexityAfter, "interPerplexity": evaluation.interPerplexityAfter,
-        "intraAccuracy": evaluation.intraAccuracyAfter, "interAccuracy": evaluation.interAccuracyAfter,
-        "largestRise": evaluation.largestRise, "slots": Double(evaluation.slots), "changeNorm": evaluation.changeNorm,
-      ])
+      before: evaluation.recordedBefore, after: evaluation.recordedAfter)
     try record.requireFigures()
     return Plan(record: record, evaluation: evaluation, slots: slots)
   }

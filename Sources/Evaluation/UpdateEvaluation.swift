@@ -25,8 +25,7 @@ public struct PromptOutcome: Sendable, Hashable, Encodable {
 
 /// What an update of one fact did (Dai et al 2022, table 6).
 ///
-/// Its ``sideEffects`` are found, and written, among its figures.
-@dynamicMemberLookup
+/// Its ``sideEffects`` are written among its figures.
 public struct UpdateEvaluation: Sendable, Hashable, Encodable {
   /// 1 when the edited prompt's arg-max is no longer the old answer, else 0.
   public let changeRate: Double
@@ -103,9 +102,6 @@ public struct UpdateEvaluation: Sendable, Hashable, Encodable {
     sideEffects = try SideEffects(before: before, after: after, questions, order: order, threads: threads)
     (slots, changeNorm) = (change.slots, change.norm)
   }
-
-  /// A figure of the side effects.
-  public subscript<Value>(dynamicMember figure: KeyPath<SideEffects, Value>) -> Value { sideEffects[keyPath: figure] }
 
   /// All figures side by side.
   public func encode(to encoder: any Encoder) throws {

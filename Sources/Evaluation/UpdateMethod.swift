@@ -74,7 +74,8 @@ public enum UpdateMethod: Sendable, Hashable {
     return OptimizedUpdate(
       targets: targets,
       sameSubject: try questions.editedSubjects.flatMap {
-        try neighbours.draw(about: $0, parameters.sameSubject, in: model, using: &generator)
+        try neighbours.draw(
+          about: $0, listed: parameters.sameSubject, unlisted: parameters.unlisted, in: model, using: &generator)
       },
       neighbours: try neighbours.draw(
         of: names, same: parameters.sameRelation, others: parameters.otherRelations, in: model, using: &generator),

@@ -52,6 +52,10 @@ public struct HDF5Error: Error, Hashable, Sendable, CustomStringConvertible, Loc
     let cleaned = messages.map { $0.replacingOccurrences(of: "\n", with: " ") }
       .map { $0.trimmingCharacters(in: .whitespaces) }
       .filter { !$0.isEmpty }
+    // Where the system refused, its word says all: the library's has addresses and sizes in it.
+    if let word = cleaned.lazy.compactMap({ $0.firstMatch(of: /error message = '([^']+)'/)?.1 }).first {
+      return word.prefix(1).lowercased() + word.dropFirst()
+    }
     guard status >= 0, let first = cleaned.first else { return "the HDF5 library gave no reason" }
     guard let last = cleaned.last, last != first else { return first }
     return "\(first) (\(last))"

@@ -9,11 +9,20 @@ import Foundation
 enum Library {
   private static let lock = NSRecursiveLock()
 
+  /// Begun once.
+  ///
+  /// On its way out of the process the library would flush again what could not be written, to a full disk for one, and
+  /// crash; everything written is closed before.
+  private static let isBegun: Bool = {
+    H5dont_atexit()
+    return H5open() >= 0
+  }()
+
   /// Runs `body` alone, with the library's habit of printing its errors to standard error turned off.
   static func locked<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
     lock.lock()
     defer { lock.unlock() }
-    H5open()
+    _ = isBegun
     H5Eset_auto2(Library.defaultID, nil, nil)
     return try body()
   }

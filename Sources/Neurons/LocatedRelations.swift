@@ -26,6 +26,9 @@ public struct LocatedRelations: Sendable, Hashable, Codable {
       throw .notLocated(path: url.path)
     }
     guard schema == Self.currentSchema else { throw .unknownSchema(path: url.path, found: schema) }
+    for fact in relations.flatMap(\.facts) where Set(fact.refinedSet).count < fact.neurons.count {
+      throw .repeated(subject: fact.subject, path: url.path)
+    }
   }
 
   /// The entry of a relation.
@@ -111,6 +114,8 @@ public enum LocationError: Error, Sendable, Hashable, CustomStringConvertible, L
   case notLocated(path: String)
   /// The file has a form that this version does not know.
   case unknownSchema(path: String, found: Int)
+  /// The file names a neuron of a fact twice.
+  case repeated(subject: String, path: String)
   /// The file has nothing on that relation.
   case missingRelation(name: String, present: [String])
   /// The file has nothing on that fact.
@@ -126,8 +131,10 @@ public enum LocationError: Error, Sendable, Hashable, CustomStringConvertible, L
       "\(path) is no file of located neurons."
     case .unknownSchema(let path, let found):
       "\(path) has schema \(found), and this knedit reads schema \(LocatedRelations.currentSchema)."
+    case .repeated(let subject, let path): "\(path) names a neuron of “\(subject)” twice; write the file anew."
     case .missingRelation(let name, let present):
-      "The neurons file has nothing on \(name), only on \(present.joined(separator: ", ")); locate \(name) first."
+      "The neurons file has nothing on \(name), only on \(present.isEmpty ? "no relation" : present.joined(separator: ", ")); "
+        + "locate \(name) first."
     case .missingFact(let subject, let answer, let relation):
       "The neurons file has nothing on ⟨\(subject), \(relation), \(answer)⟩; locate this fact too."
     case .noSuchNeuron(let layer, let index, let layers, let width):

@@ -74,6 +74,7 @@ extension MaskedLanguageModel {
       case .attribution(let rule): scores = bert.attributions(targets, rule: rule, threads: threads, memory: memory)
       case .baseline: scores = bert.baselineScores(targets.map(\.prompt), threads: threads)
       }
+      guard scores.allSatisfy({ $0.values.allSatisfy(\.isFinite) }) else { throw ModelError.notFinite }
       var rest = scores[...]
       scores = pieces.map { count in
         defer { rest = rest.dropFirst(count) }

@@ -7,6 +7,28 @@ public struct EditList: Sendable {
     let subject: String
     let from: String?
     let to: String
+
+    private struct Key: CodingKey {
+      let stringValue: String
+      var intValue: Int? { nil }
+      init(stringValue: String) { self.stringValue = stringValue }
+      init?(intValue: Int) { nil }
+    }
+
+    /// Refuses keys that mean nothing, as a misspelt “from”.
+    init(from decoder: any Decoder) throws {
+      let fields = try decoder.container(keyedBy: Key.self)
+      let known = ["relation", "subject", "from", "to"]
+      if let other = fields.allKeys.map(\.stringValue).sorted().first(where: { !known.contains($0) }) {
+        throw DecodingError.dataCorrupted(
+          .init(codingPath: decoder.codingPath, debugDescription: "has a key \"\(other)\", which means nothing"))
+      }
+      func key(_ name: String) -> Key { Key(stringValue: name) }
+      relation = try fields.decode(String.self, forKey: key("relation"))
+      subject = try fields.decode(String.self, forKey: key("subject"))
+      from = try fields.decodeIfPresent(String.self, forKey: key("from"))
+      to = try fields.decode(String.self, forKey: key("to"))
+    }
   }
 
   private let entries: [Entry]

@@ -19,11 +19,14 @@ public struct FactSelection: Sendable {
     relationNames = indices.keys.sorted { NaturalOrder($0) < NaturalOrder($1) }
   }
 
-  /// The selected facts of `relation`, in the selection's order; nil when it does not name the relation.
+  /// The selected facts of `relation`, in the selection's order; it may be named by its label.
   ///
-  /// - Throws: `RelationError.indexOutOfRange` when it selects a fact that the relation does not have.
-  public func facts(of relation: Relation) throws(RelationError) -> [Fact]? {
-    guard let indices = indices[relation.name] else { return nil }
+  /// - Throws: `RelationError.indexOutOfRange` when it selects a fact that the relation does not have, and
+  ///   `RelationError.notSelected` when it does not name the relation.
+  public func facts(of relation: Relation) throws(RelationError) -> [Fact] {
+    guard let indices = indices[relation.name] ?? indices[relation.label] else {
+      throw .notSelected(relation: relation.name, present: relationNames, path: path)
+    }
     var facts: [Fact] = []
     facts.reserveCapacity(indices.count)
     for index in indices {

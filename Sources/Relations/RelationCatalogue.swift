@@ -92,7 +92,7 @@ public struct RelationCatalogue: Sendable {
     let candidates = Set(names).union(names.compactMap { labels[$0] })
     throw .unknownRelation(
       name: wanted, directory: directory.path, suggestions: NearMisses(of: wanted, among: candidates).closest,
-      count: names.count)
+      present: names)
   }
 
   private func templates(of name: String) throws(RelationError) -> [Template] {

@@ -12,7 +12,7 @@ public enum RelationError: Error, Equatable, Sendable {
   /// `pattern` is not a usable template; `reason` says what is missing or too much.
   case invalidTemplate(pattern: String, reason: String)
   /// No relation of the catalogue at `directory` has this name or label.
-  case unknownRelation(name: String, directory: String, suggestions: [String], count: Int)
+  case unknownRelation(name: String, directory: String, suggestions: [String], present: [String])
   /// Several relations have this label.
   case ambiguousLabel(label: String, directory: String, names: [String])
   /// No fact of `relation` is about `subject`; `count` is the number of its facts.
@@ -21,6 +21,8 @@ public enum RelationError: Error, Equatable, Sendable {
   case severalAnswers(subject: String, relation: String, answers: [String])
   /// `answer` is not among the answers of `subject`.
   case unknownAnswer(answer: String, subject: String, relation: String, answers: [String])
+  /// The selection at `path` names other relations only.
+  case notSelected(relation: String, present: [String], path: String)
   /// The selection at `path` names a fact that the relation does not have.
   case indexOutOfRange(index: Int, relation: String, count: Int, path: String)
 }
@@ -37,9 +39,9 @@ extension RelationError: CustomStringConvertible, LocalizedError {
       "\(path)\(line.map { ", line \($0)" } ?? "") is malformed: \(reason)."
     case .invalidTemplate(let pattern, let reason):
       "The template “\(pattern)” \(reason)."
-    case .unknownRelation(let name, let directory, let suggestions, let count):
+    case .unknownRelation(let name, let directory, let suggestions, let present):
       "No relation \(name) in \(directory)"
-        + Self.hint(suggestions, otherwise: "; it holds \(count), so list them and name one of those.")
+        + Self.hint(suggestions, otherwise: "; it holds \(Self.list(present)).")
     case .ambiguousLabel(let label, let directory, let names):
       "Several relations in \(directory) are labelled “\(label)”; name one of \(names.joined(separator: ", "))."
     case .unknownSubject(let subject, let relation, let suggestions, let count):
@@ -51,6 +53,8 @@ extension RelationError: CustomStringConvertible, LocalizedError {
     case .unknownAnswer(let answer, let subject, let relation, let answers):
       "“\(answer)” is not an answer of \(relation) for “\(subject)”; it should be one of: "
         + answers.joined(separator: ", ") + "."
+    case .notSelected(let relation, let present, let path):
+      "\(path) selects no facts of \(relation), but of \(present.isEmpty ? "no relation" : present.joined(separator: ", "))."
     case .indexOutOfRange(let index, let relation, let count, let path):
       "\(path) selects fact \(index) of \(relation), which has \(count) facts; an index should be at least 0 and "
         + "below \(count)."
@@ -59,6 +63,11 @@ extension RelationError: CustomStringConvertible, LocalizedError {
 
   /// The same sentence as `description`.
   public var errorDescription: String? { description }
+
+  private static func list(_ names: [String]) -> String {
+    names.isEmpty
+      ? "none" : names.prefix(40).joined(separator: ", ") + (names.count > 40 ? " and \(names.count - 40) more" : "")
+  }
 
   private static func hint(_ suggestions: [String], otherwise: String) -> String {
     suggestions.isEmpty ? otherwise : "; did you mean \(suggestions.joined(separator: ", "))?"

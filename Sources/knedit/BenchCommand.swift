@@ -25,6 +25,7 @@ struct BenchCommand: ParsableCommand {
 
   @OptionGroup var memory: MemoryOptions
   @OptionGroup var model: ModelOptions
+  @OptionGroup var relations: RelationOptions
   @OptionGroup var printing: PrintOptions
   @OptionGroup var result: ResultFileOptions
 
@@ -38,7 +39,7 @@ struct BenchCommand: ParsableCommand {
       let parts = text.split(separator: ":", maxSplits: 1)
       let steps = parts.count > 1 ? Int(parts[1]) : AttributionRule.publishedSteps
       guard let name = parts.first, let steps, LocateOptions.pointCounts.contains(steps),
-        let rule = AttributionRule(name: String(name), steps: steps)
+        let rule = AttributionRule(name: String(name), steps: steps), rule.steps > 0 || parts.count == 1
       else {
         throw ValidationError(
           "“\(text)” is no rule; give one of \(AttributionRule.names.joined(separator: ", ")), with :POINTS, 1 to 10000."
@@ -53,7 +54,7 @@ struct BenchCommand: ParsableCommand {
     let opened = try model.openModel(quiet: printing.quiet)
     var prompts = text
     if prompts.isEmpty {
-      let catalogue = try model.openRelations()
+      let catalogue = try relations.open()
       let wordings = try catalogue.names.compactMap { name in
         let relation = try catalogue.relation(named: name)
         return relation.facts.first.map { relation.prompts(for: $0) }

@@ -26,9 +26,15 @@ enum Console {
       do { try FileHandle.standardOutput.write(contentsOf: Data(ended.utf8)) } catch { throw OutputError(path: nil) }
       return
     }
-    do { try Data(ended.utf8).write(to: URL(filePath: path), options: .atomic) } catch {
-      throw OutputError(path: path)
-    }
+    let url = URL(filePath: path).resolvingSymlinksInPath()
+    let type = try? FileManager.default.attributesOfItem(atPath: url.path)[.type] as? FileAttributeType
+    do {
+      // A terminal or a pipe is written to; only files are replaced.
+      if type == nil || type == .typeRegular { return try Data(ended.utf8).write(to: url, options: .atomic) }
+      let handle = try FileHandle(forWritingTo: url)
+      try handle.write(contentsOf: Data(ended.utf8))
+      try handle.close()
+    } catch { throw OutputError(path: path) }
   }
 
   struct OutputError: Error, CustomStringConvertible {

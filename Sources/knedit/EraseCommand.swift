@@ -9,7 +9,11 @@ extension PaperErasure.Fill: ExpressibleByArgument {}
 
 struct EraseCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "erase", abstract: "Make the model forget a relation, and write the patched checkpoint.")
+    commandName: "erase", abstract: "Make the model forget a relation, and write the patched checkpoint.",
+    discussion: """
+      First it shows what would change. An erasure that misses --min-success or --min-kept is not written, and the \
+      command exits with 1, unless --force is given.
+      """)
 
   @Option(help: "The relation, by name (P36) or label (capital).")
   var relation: String
@@ -27,11 +31,13 @@ struct EraseCommand: ParsableCommand {
   @Option(help: "A subject to locate by; may be repeated. Default: all of the relation.")
   var subject: [String] = []
 
+  @OptionGroup var limits: LimitOptions
   @OptionGroup var optimization: OptimizationOptions
   @OptionGroup var edit: EditOutputOptions
   @OptionGroup var selecting: FactOptions
   @OptionGroup var options: LocateOptions
   @OptionGroup var model: ModelOptions
+  @OptionGroup var relations: RelationOptions
   @OptionGroup var printing: PrintOptions
 
   func validate() throws {
@@ -45,7 +51,7 @@ struct EraseCommand: ParsableCommand {
   }
 
   func run() throws {
-    let catalogue = try model.openRelations()
+    let catalogue = try relations.open()
     let relation = try catalogue.relation(named: relation)
     let chosen = try relation.choose(subjects: subject, selection: selecting.selection(), limit: selecting.limit)
     let located = try edit.neurons.map {
@@ -60,7 +66,7 @@ struct EraseCommand: ParsableCommand {
     let erasure = RelationErasure(
       request: EditRequest(
         model: opened, modelPath: try model.modelPath(), catalogue: catalogue,
-        relationsPath: try model.relationsPath(), relation: relation, located: located, method: options.method,
+        relationsPath: try relations.path(), relation: relation, located: located, method: options.method,
         order: edit.pieces, output: edit.outputDirectory, overwrite: edit.force, seed: edit.seed,
         tool: "knedit \(Knedit.version)",
         threads: model.threadCount, memory: options.memory.bytes), facts: facts,
@@ -69,16 +75,9 @@ struct EraseCommand: ParsableCommand {
     let progress = Progress(
       "Locating (prompts)", total: erasure.locating.count * relation.templates.count, quiet: printing.quiet)
     let plan = try erasure.plan { progress.update($0) }
-    let record = edit.dryRun ? plan.record : try erasure.write(plan)
-    if printing.format == .json {
-      return try Console.deliver(String(decoding: record.json(), as: UTF8.self), to: nil)
-    }
-    let ending =
-      edit.output.map { output in
-        edit.dryRun ? "" : "\n\nWritten to \(output); see edit.json there, or run knedit evaluate \(output)"
-      } ?? ""
-    try Console.deliver(
-      "Erased \(relation.name) (\(relation.label))\n" + Report.neurons(record.neurons) + "\n\n"
-        + Report.erasure(plan.evaluation) + ending, to: nil)
+    try edit.deliver(
+      plan.record, shortfall: plan.shortfall(limits.limits(.erasure)),
+      report: "Erasing \(relation.name) (\(relation.label))\n" + Report.neurons(plan.record.neurons) + "\n\n"
+        + Report.erasure(plan.evaluation), printing: printing, write: { try erasure.write(plan) })
   }
 }

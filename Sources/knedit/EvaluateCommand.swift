@@ -1,5 +1,6 @@
 import ArgumentParser
 import BERT
+import Checkpoint
 import Editing
 import Evaluation
 import Foundation
@@ -17,6 +18,7 @@ struct EvaluateCommand: ParsableCommand {
   var record: String
 
   @OptionGroup var model: ModelOptions
+  @OptionGroup var relations: RelationOptions
   @OptionGroup var printing: PrintOptions
   @OptionGroup var result: ResultFileOptions
 
@@ -27,9 +29,13 @@ struct EvaluateCommand: ParsableCommand {
     let source = try MaskedLanguageModel(opening: sourceLocation(record))
     let catalogue = try RelationCatalogue(directory: relationsLocation(record, source: source.checkpoint.directory))
     let written = try record.result.flatMap { result in
-      try [url, url.deletingLastPathComponent(), URL(filePath: result.model)].first {
-        FileManager.default.fileExists(atPath: $0.appending(path: result.file).path)
-      }.map { try MaskedLanguageModel(opening: $0.appending(path: result.file)) }
+      let beside = [url, url.deletingLastPathComponent()].map { $0.appending(path: fileName(result)) }
+      let recorded = URL(filePath: result.model).appending(path: fileName(result))
+      // What lies beside the record must be what it tells of; elsewhere there may be another by now.
+      let isOther =
+        try !FileManager.default.fileExists(atPath: recorded.path) || fingerprint(of: recorded) != result.sha256
+      return try (beside.first { FileManager.default.fileExists(atPath: $0.path) } ?? (isOther ? nil : recorded))
+        .map { try MaskedLanguageModel(opening: $0) }
     }
     let evaluation = try RecordEvaluation(
       record, source: source, result: written, catalogue: catalogue, threads: model.threadCount)
@@ -52,6 +58,9 @@ struct EvaluateCommand: ParsableCommand {
     try Console.deliver(text, to: result.output)
   }
 
+  /// The name of a record's weights file, wherever it may say that this lies.
+  private func fileName(_ source: EditRecord.Source) -> String { URL(filePath: source.file).lastPathComponent }
+
   private struct MissingRelations: Error, CustomStringConvertible {
     let path: String
     var description: String { "The record's relations, \(path), are not there; say where they are with --relations." }
@@ -59,7 +68,7 @@ struct EvaluateCommand: ParsableCommand {
 
   /// The relations: as given now, as recorded, or beside the source where they were recorded there.
   private func relationsLocation(_ record: EditRecord, source: URL) throws -> URL {
-    if let given = model.relations { return URL(filePath: given) }
+    if let given = relations.relations { return URL(filePath: given) }
     if FileManager.default.fileExists(atPath: record.relations) { return URL(filePath: record.relations) }
     let beside = source.appending(path: "relations")
     guard record.relations == record.source.model + "/relations", FileManager.default.fileExists(atPath: beside.path)
@@ -72,7 +81,7 @@ struct EvaluateCommand: ParsableCommand {
     if let given = model.model { return URL(filePath: given) }
     let recorded = URL(filePath: record.source.model)
     if FileManager.default.fileExists(atPath: recorded.path) {
-      let file = recorded.appending(path: record.source.file)
+      let file = recorded.appending(path: fileName(record.source))
       return FileManager.default.fileExists(atPath: file.path) ? file : recorded
     }
     return URL(filePath: try DemoCheckpoint.path())

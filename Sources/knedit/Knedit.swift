@@ -1,4 +1,11 @@
 import ArgumentParser
+import Checkpoint
+import Dispatch
+import Foundation
+
+#if canImport(Glibc)
+  import Glibc
+#endif
 
 /// The command line: commands parse and print; the libraries compute.
 @main
@@ -19,11 +26,28 @@ struct Knedit: ParsableCommand {
     ])
 
   static func main() {
+    let signals = discardingPartialFiles()
+    defer { withExtendedLifetime(signals) {} }
     do {
       var command = try parseAsRoot()
       do { try command.run() } catch let error as ExitCode { throw error } catch let error as ValidationError {
         throw error
       } catch { throw AdvisedError(error) }
     } catch { exit(withError: error) }
+  }
+
+  /// Ends the process as a signal asks, but without leaving half-written files behind.
+  private static func discardingPartialFiles() -> [any DispatchSourceSignal] {
+    [SIGINT, SIGTERM, SIGHUP].map { number in
+      signal(number, SIG_IGN)
+      let source = DispatchSource.makeSignalSource(signal: number, queue: .global(qos: .userInitiated))
+      source.setEventHandler {
+        PartialFiles.discardAll()
+        signal(number, SIG_DFL)
+        kill(getpid(), number)
+      }
+      source.resume()
+      return source
+    }
   }
 }

@@ -21,6 +21,7 @@ struct LocateCommand: ParsableCommand {
   @OptionGroup var selecting: FactOptions
   @OptionGroup var options: LocateOptions
   @OptionGroup var model: ModelOptions
+  @OptionGroup var relations: RelationOptions
   @OptionGroup var printing: PrintOptions
   @OptionGroup var result: ResultFileOptions
 
@@ -32,7 +33,7 @@ struct LocateCommand: ParsableCommand {
 
   func run() throws {
     try result.check()
-    let catalogue = try model.openRelations()
+    let catalogue = try relations.open()
     let selection = try selecting.selection()
     var names: Set<String> = []
     let relations = try (relation.isEmpty ? selection?.relationNames ?? [] : relation)
@@ -45,6 +46,9 @@ struct LocateCommand: ParsableCommand {
     let left = chosen.joined().count - usable.joined().count
     if left > 0, !printing.quiet {
       Console.note("\(left) facts are left out: this model's vocabulary cannot spell their answers.")
+    }
+    guard !usable.joined().isEmpty else {
+      throw ValidationError("There is no fact to locate: what was asked for selects none.")
     }
     let file = try attributions.map { try AttributionFile(URL(filePath: $0)) }
     let total = zip(relations, usable).reduce(0) { $0 + $1.1.count * $1.0.templates.count }

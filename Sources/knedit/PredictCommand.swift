@@ -56,6 +56,7 @@ struct PredictCommand: ParsableCommand {
         !$0.trimmingCharacters(in: .whitespaces).isEmpty
       }
     }
+    guard !texts.isEmpty else { throw ValidationError("There is no sentence to look at.") }
     let opened = try model.openModel(quiet: printing.quiet)
     let prompts = try texts.map { try opened.encode($0) }
     let answers = opened.bert.predict(prompts, threads: model.threadCount) { _, prediction in
@@ -63,6 +64,7 @@ struct PredictCommand: ParsableCommand {
         Document.Answer(token: opened.piece($0), probability: prediction.probability(of: $0))
       }
     }
+    guard answers.allSatisfy({ $0.allSatisfy(\.probability.isFinite) }) else { throw ModelError.notFinite }
     let document = Document(prompts: zip(texts, answers).map { .init(text: $0, predictions: $1) })
     if printing.format == .json {
       return try Console.deliver(String(decoding: document.json(), as: UTF8.self), to: result.output)

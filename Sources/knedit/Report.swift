@@ -32,7 +32,7 @@ enum Report {
     }
     for row in rows(e.sideEffects, control: control?.sideEffects, of: "relation") { figures.add(row) }
     add("value slots changed, ‖Δ‖") { "\($0.slots), \(Console.number($0.changeNorm))" }
-    return prompts.text + "\n\n" + figures.text + "\n\n" + verdict(e)
+    return prompts.text + "\n\n" + figures.text + "\n\n" + summary(e)
   }
 
   static func batch(_ e: BatchEvaluation, control: BatchEvaluation? = nil) -> String {
@@ -59,17 +59,23 @@ enum Report {
 
   /// A row for each side effect that was found, with the control's beside it.
   private static func rows(_ effects: SideEffects, control: SideEffects?, of relation: String) -> [[String]] {
-    func pair(_ before: Double, _ after: Double) -> String { "\(Console.number(before)) → \(Console.number(after))" }
+    func perplexity(_ part: Locality) -> String {
+      "\(Console.number(part.perplexityBefore)) → \(Console.number(part.perplexityAfter))"
+    }
+    func kept(_ part: Locality) -> String { Console.percent(part.kept) }
+    func divergence(_ part: Locality) -> String { Console.number(part.divergence) }
     let all: [(name: String, value: (SideEffects) -> String?)] = [
       ("inverse relation follows", { $0.portability.map(Console.percent) }),
-      ("perplexity, same \(relation)", { pair($0.intraPerplexityBefore, $0.intraPerplexityAfter) }),
-      ("perplexity, other relations", { pair($0.interPerplexityBefore, $0.interPerplexityAfter) }),
-      ("first answer kept, same subject", { $0.sameSubjectKept.map(Console.percent) }),
-      ("first answer kept, same \(relation)", { Console.percent($0.intraKept) }),
-      ("first answer kept, other relations", { Console.percent($0.interKept) }),
-      ("divergence (nats), same subject", { $0.sameSubjectDivergence.map(Console.number) }),
-      ("divergence (nats), same \(relation)", { Console.number($0.intraDivergence) }),
-      ("divergence (nats), other relations", { Console.number($0.interDivergence) }),
+      ("perplexity, same \(relation)", { $0.sameRelation.map(perplexity) }),
+      ("perplexity, other relations", { $0.otherRelations.map(perplexity) }),
+      ("first answer kept, same subject", { $0.sameSubject.map(kept) }),
+      ("first answer kept, same \(relation)", { $0.sameRelation.map(kept) }),
+      ("  where it was right", { $0.sameRelation?.keptOfRight.map(Console.percent) }),
+      ("first answer kept, other relations", { $0.otherRelations.map(kept) }),
+      ("  where it was right", { $0.otherRelations?.keptOfRight.map(Console.percent) }),
+      ("divergence (nats), same subject", { $0.sameSubject.map(divergence) }),
+      ("divergence (nats), same \(relation)", { $0.sameRelation.map(divergence) }),
+      ("divergence (nats), other relations", { $0.otherRelations.map(divergence) }),
     ]
     return all.compactMap { name, value in value(effects).map { [name, $0, control.flatMap(value) ?? ""] } }
   }
@@ -77,49 +83,47 @@ enum Report {
   /// Rows of a list that people would read.
   private static let longestList = 20
 
-  /// What held of an update, in one sentence.
-  private static func verdict(_ e: UpdateEvaluation) -> String {
+  /// What became of an update's prompts, in one sentence.
+  private static func summary(_ e: UpdateEvaluation) -> String {
     let count = e.paraphrases.count
     let won = Int((e.paraphraseSuccessRate * Double(count)).rounded())
     let kept = count - Int((e.paraphraseChangeRate * Double(count)).rounded())
-    let judgement =
-      won == count ? "The update holds" : won > 0 ? "The update holds in part" : "The update did not succeed"
-    return "\(judgement): the new answer comes first on \(won) of \(count) prompts, the old one still on \(kept)."
+    return "The new answer comes first on \(won) of \(count) prompts, the old one still on \(kept)."
   }
 
-  /// What held of an erasure, in one sentence.
-  private static func verdict(_ e: ErasureEvaluation) -> String {
-    let judgement =
-      e.successRate >= 0.95
-      ? "The relation is forgotten"
-      : e.successRate > 0.05 ? "The relation is forgotten in part" : "The relation is still known"
-    return "\(judgement): \(Console.percent(e.successRate)) of the prompts that were right are wrong now; perplexity "
-      + "went \(Console.change(e.intraPerplexityBefore, e.intraPerplexityAfter)) in the relation and "
-      + "\(Console.change(e.interPerplexityBefore, e.interPerplexityAfter)) in others."
+  /// What became of an erased relation's prompts, in one sentence.
+  private static func summary(_ e: ErasureEvaluation) -> String {
+    var others = ""
+    if let before = e.interPerplexityBefore, let after = e.interPerplexityAfter {
+      others = " and \(Console.change(before, after)) in others"
+    }
+    return "\(Console.percent(e.successRate)) of the prompts that were right are wrong now; perplexity went "
+      + "\(Console.change(e.intraPerplexityBefore, e.intraPerplexityAfter)) in the relation\(others)."
   }
 
   static func erasure(_ e: ErasureEvaluation, control: ErasureEvaluation? = nil) -> String {
     var figures = Table(["", "this edit", control == nil ? "" : "random neurons"], right: [1, 2])
-    func add(_ name: String, _ value: (ErasureEvaluation) -> String) {
-      figures.add(name, value(e), control.map(value) ?? "")
+    func add(_ name: String, _ value: (ErasureEvaluation) -> String?) {
+      if let own = value(e) { figures.add(name, own, control.flatMap(value) ?? "") }
     }
-    func pair(_ before: Double, _ after: Double) -> String {
-      "\(Console.number(before)) → \(Console.number(after)) (\(Console.change(before, after)))"
+    func perplexity(_ before: Double?, _ after: Double?) -> String? {
+      guard let before, let after else { return nil }
+      return "\(Console.number(before)) → \(Console.number(after)) (\(Console.change(before, after)))"
     }
-    add("perplexity, the relation") { pair($0.intraPerplexityBefore, $0.intraPerplexityAfter) }
-    add("perplexity, other relations") { pair($0.interPerplexityBefore, $0.interPerplexityAfter) }
-    add("accuracy, the relation") {
-      "\(Console.percent($0.intraAccuracyBefore)) → \(Console.percent($0.intraAccuracyAfter))"
+    func accuracy(_ before: Double?, _ after: Double?) -> String? {
+      guard let before, let after else { return nil }
+      return "\(Console.percent(before)) → \(Console.percent(after))"
     }
-    add("accuracy, other relations") {
-      "\(Console.percent($0.interAccuracyBefore)) → \(Console.percent($0.interAccuracyAfter))"
-    }
+    add("perplexity, the relation") { perplexity($0.intraPerplexityBefore, $0.intraPerplexityAfter) }
+    add("perplexity, other relations") { perplexity($0.interPerplexityBefore, $0.interPerplexityAfter) }
+    add("accuracy, the relation") { accuracy($0.intraAccuracyBefore, $0.intraAccuracyAfter) }
+    add("accuracy, other relations") { accuracy($0.interAccuracyBefore, $0.interAccuracyAfter) }
     add("right before, wrong now") { Console.percent($0.successRate) }
-    add("largest rise of a relation's perplexity") {
-      String(format: "%+.1f %%", 100 * $0.largestRise) + ($0.mostDisturbed.map { " (\($0.relation))" } ?? "")
+    add("largest rise of a relation's perplexity") { e in
+      e.mostDisturbed.map { String(format: "%+.1f %%", 100 * (e.largestRise ?? 0)) + " (\($0.relation))" }
     }
     add("value slots changed, ‖Δ‖") { "\($0.slots), \(Console.number($0.changeNorm))" }
-    return figures.text + "\n\n" + verdict(e)
+    return figures.text + "\n\n" + summary(e)
   }
 
   static func benchmark(_ b: EngineBenchmark) -> String {

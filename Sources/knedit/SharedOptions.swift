@@ -13,13 +13,20 @@ enum ResultFormat: String, ExpressibleByArgument, CaseIterable {
   case text, json
 }
 
-/// Where the model and the relations come from.
+/// Where the relations come from.
+struct RelationOptions: ParsableArguments {
+  @Option(help: "A directory of relations in PARAREL's layout. Default: the bundled demo's.")
+  var relations: String?
+
+  func path() throws -> String { try relations ?? DemoCheckpoint.path() + "/relations" }
+
+  func open() throws -> RelationCatalogue { try RelationCatalogue(directory: URL(filePath: path())) }
+}
+
+/// Where the model comes from, and how many threads it may use.
 struct ModelOptions: ParsableArguments {
   @Option(help: "A model directory, or its tf_model.h5 or model.safetensors. Default: the bundled demo.")
   var model: String?
-
-  @Option(help: "A directory of relations in PARAREL's layout. Default: the bundled demo's.")
-  var relations: String?
 
   @Option(help: "Threads to use. Default: all cores.")
   var threads: Int?
@@ -32,8 +39,6 @@ struct ModelOptions: ParsableArguments {
 
   func modelPath() throws -> String { try model ?? DemoCheckpoint.path() }
 
-  func relationsPath() throws -> String { try relations ?? DemoCheckpoint.path() + "/relations" }
-
   /// Opens the model and says on standard error, unless `quiet`, what of its directory is not read.
   func openModel(quiet: Bool) throws -> MaskedLanguageModel {
     let path = try modelPath()
@@ -45,10 +50,6 @@ struct ModelOptions: ParsableArguments {
           + "(to use it, pass its path to --model).")
     }
     return model
-  }
-
-  func openRelations() throws -> RelationCatalogue {
-    try RelationCatalogue(directory: URL(filePath: relationsPath()))
   }
 }
 
@@ -67,7 +68,9 @@ struct ResultFileOptions: ParsableArguments {
   var output: String?
 
   /// Refuses, before any work is done, a file that may be part of a model.
-  func check() throws { if let output { try Checkpoint.requireNoPart(URL(filePath: output)) } }
+  func check() throws {
+    if let output { try Checkpoint.requireNoPart(URL(filePath: output).resolvingSymlinksInPath()) }
+  }
 }
 
 /// Which facts of a relation are meant.
@@ -165,7 +168,7 @@ struct EditOutputOptions: ParsableArguments {
   @Flag(help: "Show what the edit would do, and write nothing.")
   var dryRun = false
 
-  @Flag(help: "Replace what an earlier edit wrote to the output directory, and write an update that does not hold.")
+  @Flag(help: "Replace what an earlier edit wrote to the output directory, and write an edit that does not hold.")
   var force = false
 
   @Option(help: "A file that locate --format json wrote, in place of locating now.")
@@ -178,7 +181,7 @@ struct EditOutputOptions: ParsableArguments {
   var pieces = AnswerOrder.leftToRight
 
   func validate() throws {
-    guard output != nil || dryRun else {
+    guard output?.isEmpty == false || dryRun else {
       throw ValidationError("Say where to write with --output, or only look with --dry-run.")
     }
   }
@@ -235,6 +238,12 @@ struct OptimizationOptions: ParsableArguments {
 
   @Option(
     help: help(
+      "prompts about the edited subject in relations without a fact about it that shall stay as they are.", \.unlisted,
+      isForErasuresToo: false))
+  var unlistedNeighbours: Int?
+
+  @Option(
+    help: help(
       "how many of the neighbours each step runs where it varies keys, those that the edit moves most first.", \.heeded,
       isForErasuresToo: false))
   var heeded: Int?
@@ -273,11 +282,11 @@ struct OptimizationOptions: ParsableArguments {
     if let learningRate, !(learningRate.isFinite && learningRate > 0) {
       throw ValidationError("--learning-rate must be positive.")
     }
-    for count in [neighbours, otherNeighbours, subjectNeighbours, heeded] {
+    for count in [neighbours, otherNeighbours, subjectNeighbours, unlistedNeighbours, heeded] {
       if let count, !(0...SlotOptimization.mostCounted).contains(count) {
         throw ValidationError(
-          "--neighbours, --other-neighbours, --subject-neighbours and --heeded must lie between 0 and "
-            + "\(SlotOptimization.mostCounted).")
+          "--neighbours, --other-neighbours, --subject-neighbours, --unlisted-neighbours and --heeded must lie between 0 "
+            + "and \(SlotOptimization.mostCounted).")
       }
     }
     if let iterations, !(1...10_000).contains(iterations) {
@@ -291,7 +300,8 @@ struct OptimizationOptions: ParsableArguments {
       ("--slots", slots != nil), ("--layers", layers != nil), ("--subject-layers", subjectLayers != nil),
       ("--confidence", confidence != nil), ("--neighbour-weight", neighbourWeight != nil),
       ("--neighbours", neighbours != nil), ("--other-neighbours", otherNeighbours != nil),
-      ("--subject-neighbours", subjectNeighbours != nil), ("--heeded", heeded != nil),
+      ("--subject-neighbours", subjectNeighbours != nil), ("--unlisted-neighbours", unlistedNeighbours != nil),
+      ("--heeded", heeded != nil),
       ("--learning-rate", learningRate != nil), ("--iterations", iterations != nil), ("--form", form != nil),
       ("--follow", follow != nil),
     ]
@@ -300,7 +310,10 @@ struct OptimizationOptions: ParsableArguments {
 
   /// Those given that mean nothing to an erasure.
   var givenForUpdatesOnly: [String] {
-    let all: Set = ["--subject-layers", "--subject-neighbours", "--neighbours", "--heeded", "--confidence"]
+    let all: Set = [
+      "--subject-layers", "--subject-neighbours", "--unlisted-neighbours", "--neighbours", "--heeded",
+      "--confidence",
+    ]
     return given.filter(all.contains)
   }
 
@@ -311,7 +324,7 @@ struct OptimizationOptions: ParsableArguments {
       steps: iterations ?? defaults.steps, rate: learningRate ?? defaults.rate,
       neighbourWeight: neighbourWeight ?? defaults.neighbourWeight, sameRelation: neighbours ?? defaults.sameRelation,
       otherRelations: otherNeighbours ?? defaults.otherRelations,
-      sameSubject: subjectNeighbours ?? defaults.sameSubject,
+      sameSubject: subjectNeighbours ?? defaults.sameSubject, unlisted: unlistedNeighbours ?? defaults.unlisted,
       heeded: heeded ?? defaults.heeded,
       form: form ?? defaults.form,
       following: follow ?? defaults.following)

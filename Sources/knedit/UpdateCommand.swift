@@ -57,16 +57,12 @@ struct UpdateCommand: ParsableCommand {
       """)
   var holdOut: Int?
 
-  @Option(help: "The least share of the edit's prompts on which the new answer must come first.")
-  var minSuccess = EditLimits().success
-
-  @Option(help: "The least share of judged prompts on other facts whose first answer must stay.")
-  var minKept = EditLimits().kept
-
+  @OptionGroup var limits: LimitOptions
   @OptionGroup var optimization: OptimizationOptions
   @OptionGroup var edit: EditOutputOptions
   @OptionGroup var options: LocateOptions
   @OptionGroup var model: ModelOptions
+  @OptionGroup var relations: RelationOptions
   @OptionGroup var printing: PrintOptions
 
   func validate() throws {
@@ -93,15 +89,6 @@ struct UpdateCommand: ParsableCommand {
       throw ValidationError("--lambda1 and --lambda2 are finite numbers.")
     }
     if let holdOut, holdOut < 0 { throw ValidationError("--hold-out must not be negative.") }
-    guard (0...1).contains(minSuccess), (0...1).contains(minKept) else {
-      throw ValidationError("--min-success and --min-kept must lie between 0 and 1.")
-    }
-  }
-
-  private var limits: EditLimits {
-    var limits = EditLimits()
-    (limits.success, limits.kept) = (minSuccess, minKept)
-    return limits
   }
 
   private func request(_ catalogue: RelationCatalogue, _ relation: Relation) throws -> EditRequest {
@@ -110,13 +97,13 @@ struct UpdateCommand: ParsableCommand {
     }
     return EditRequest(
       model: try model.openModel(quiet: printing.quiet), modelPath: try model.modelPath(), catalogue: catalogue,
-      relationsPath: try model.relationsPath(), relation: relation, located: located, method: options.method,
+      relationsPath: try relations.path(), relation: relation, located: located, method: options.method,
       order: edit.pieces, output: edit.outputDirectory, overwrite: edit.force, seed: edit.seed,
       tool: "knedit \(Knedit.version)", threads: model.threadCount, memory: options.memory.bytes)
   }
 
   func run() throws {
-    let catalogue = try model.openRelations()
+    let catalogue = try relations.open()
     if let edits { return try runBatch(EditList(contentsOf: edits), catalogue) }
     let relation = try catalogue.relation(named: relation ?? "")
     let fact = try relation.fact(subject: subject ?? "", answer: from)
@@ -135,10 +122,11 @@ struct UpdateCommand: ParsableCommand {
       Console.note(
         "The model said “\(said)”, not “\(fact.answer)”, on the edited prompt; the method assumes it knows the fact.")
     }
-    try finish(
-      plan.record, shortfall: plan.shortfall(limits), write: { try update.write(plan) },
+    try edit.deliver(
+      plan.record, shortfall: plan.shortfall(limits.limits(.update)),
       report: "\(fact.subject): \(fact.answer) → \(update.newAnswer) (\(relation.name), \(relation.label))\n"
-        + Report.neurons(plan.record.neurons) + "\n\n" + Report.update(plan.evaluation))
+        + Report.neurons(plan.record.neurons) + "\n\n" + Report.update(plan.evaluation),
+      printing: printing, write: { try update.write(plan) })
   }
 
   private func runBatch(_ list: EditList, _ catalogue: RelationCatalogue) throws {
@@ -149,29 +137,8 @@ struct UpdateCommand: ParsableCommand {
       optimization: optimization.optimization(.update), heldBack: holdOut ?? 1, isSequential: oneByOne)
     let progress = Progress("Locating (prompts)", total: update.promptCount, quiet: printing.quiet)
     let plan = try update.plan { progress.update($0) }
-    try finish(
-      plan.record, shortfall: plan.shortfall(limits), write: { try update.write(plan) },
-      report: Report.batch(plan.evaluation))
-  }
-
-  /// Shows the plan and, where it holds or must, writes it.
-  private func finish(
-    _ record: EditRecord, shortfall: String?, write: () throws -> EditRecord, report: String
-  ) throws {
-    let isText = printing.format == .text
-    if isText { try Console.deliver(report, to: nil) }
-    if edit.dryRun {
-      if !isText { try Console.deliver(String(decoding: record.json(), as: UTF8.self), to: nil) }
-      if let shortfall, !edit.force { throw EditError.wouldNotHold(shortfall) }
-      return
-    }
-    if let shortfall {
-      guard edit.force else { throw EditError.doesNotHold(shortfall) }
-      if !printing.quiet { Console.note("The edit does not hold: \(shortfall); it is written because of --force.") }
-    }
-    let written = try write()
-    if !isText { return try Console.deliver(String(decoding: written.json(), as: UTF8.self), to: nil) }
-    let output = edit.output ?? ""
-    try Console.deliver("\nWritten to \(output); see edit.json there, or run knedit evaluate \(output)", to: nil)
+    try edit.deliver(
+      plan.record, shortfall: plan.shortfall(limits.limits(.update)), report: Report.batch(plan.evaluation),
+      printing: printing, write: { try update.write(plan) })
   }
 }

@@ -98,7 +98,7 @@ struct CommandTests {
       let erased = try Command(
         [
           "erase", "--relation", "R2", "--method", "paper", "--top", "2", "--fill", "unk", "-o", output + "2",
-          "--format", "json",
+          "--format", "json", "--min-success", "0", "--min-kept", "0",
         ]
           + Command.fixture)
       #expect(erased.status == 0)
@@ -116,7 +116,7 @@ struct CommandTests {
           "--lambda2", "0", "-o", output,
         ] + Command.fixture
       let refused = try Command(update)
-      #expect(refused.status == 1 && refused.output.contains("did not succeed"))
+      #expect(refused.status == 1 && refused.output.contains("comes first on 0 of 4"))
       #expect(refused.errors.contains("does not hold") && refused.errors.contains("--force"))
       #expect(!FileManager.default.fileExists(atPath: output))
       let tried = try Command(update + ["--dry-run", "--min-success", "0"])
@@ -142,6 +142,17 @@ struct CommandTests {
       #expect((try run.json()["edits"] as? [Any])?.count == 2)
       let evaluate = try Command(["evaluate", output, "--format", "json"] + Command.fixture)
       #expect((try evaluate.json()["holding"] as? Double)?.isFinite == true)
+      for (text, hint) in [
+        (#"[{"relation": "R1", "subject": "orvia", "to": "Corin", "form": "Aster"}]"#, "form"),
+        (
+          #"[{"relation": "R1", "subject": "orvia", "to": "Corin"}, {"relation": "R1", "subject": "orvia", "to": "Dovar"}]"#,
+          "twice"
+        ),
+      ] {
+        try text.write(to: list, atomically: true, encoding: .utf8)
+        let refused = try Command(["update", "--edits", list.path, "-o", output + "2"] + Command.fixture)
+        #expect(refused.failedPlainly && refused.errors.contains(hint), "\(refused.errors)")
+      }
       try "[]".write(to: list, atomically: true, encoding: .utf8)
       #expect(try Command(["update", "--edits", list.path, "-o", output + "2"] + Command.fixture).failedPlainly)
     }
@@ -232,7 +243,8 @@ struct CommandTests {
       ),
     ])
   func badInput(arguments: [String], hint: String) throws {
-    let run = try Command(arguments + Command.fixture)
+    let options = arguments[0] == "predict" ? ["--model", Command.model, "--quiet"] : Command.fixture
+    let run = try Command(arguments + options)
     #expect(run.failedPlainly, "\(run.status) \(run.output) \(run.errors)")
     #expect(run.errors.contains(hint), "\(run.errors)")
     #expect(!FileManager.default.fileExists(atPath: "never"))
@@ -266,6 +278,20 @@ struct CommandTests {
         try Data(contentsOf: model.appending(path: "tf_model.h5"))
           == Data(contentsOf: FixtureFiles.directory.appending(path: "keras/tf_model.h5")))
     }
+  }
+
+  @Test("results go through a pipe or a link, and take the place of neither")
+  func resultsToOthers() throws {
+    try FixtureFiles.withDirectory { directory in
+      let (file, link) = (directory.appending(path: "file"), directory.appending(path: "link"))
+      try Data("earlier".utf8).write(to: file)
+      try FileManager.default.createSymbolicLink(at: link, withDestinationURL: file)
+      #expect(try Command("predict", "[MASK]", "--model", Command.model, "-o", link.path).status == 0)
+      #expect(try String(contentsOf: file, encoding: .utf8).contains("%"))
+      #expect((try? FileManager.default.destinationOfSymbolicLink(atPath: link.path)) != nil)
+    }
+    let run = try Command("predict", "[MASK]", "--model", Command.model, "-o", "/dev/stdout")
+    #expect(run.status == 0 && run.output.contains("%"))
   }
 
   @Test("where results cannot be written, that is said, and diff does not say that two files differ")

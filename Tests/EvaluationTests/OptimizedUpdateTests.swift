@@ -131,6 +131,33 @@ struct OptimizedEditTests {
       elsewhere: rows(traced.strangers, .subject) + rows(traced.strangers, .elsewhere))
   }
 
+  @Test("what relations without a fact about the subject say of it moves less when the edit heeds that")
+  func unlistedRelations() throws {
+    let relation = try fixture.catalogue.relation(named: "R2")
+    let prompts = try relation.templates.map { try fixture.model.encode($0.prompt(subject: "orvia")) }
+    let before = fixture.model.bert.predict(prompts) { $1.logProbabilities }
+    func divergence(heeding count: Int) throws -> Double {
+      var parameters = optimization
+      (parameters.unlisted, parameters.sameRelation, parameters.otherRelations) = (count, 1, 1)
+      parameters.following = .all
+      return try FixtureFiles.withDirectory { directory in
+        let request = try fixture.request(directory.appending(path: "out"))
+        _ = try FactUpdate(
+          request: request, fact: request.relation.facts[0], newAnswer: "Corin", ownPrompts: [],
+          method: .optimized(parameters)
+        ).carryOut()
+        let after = try MaskedLanguageModel(opening: directory.appending(path: "out")).bert.predict(prompts) {
+          $1.logProbabilities
+        }
+        var sum = 0.0
+        for (old, new) in zip(before.joined(), after.joined()) { sum += exp(Double(old)) * Double(old - new) }
+        return sum
+      }
+    }
+    let (without, with) = (try divergence(heeding: 0), try divergence(heeding: 1))
+    #expect(with < 0.9 * without, "\(with) \(without)")
+  }
+
   @Test("what else is asked about the subject is judged, and moves less when the edit heeds it")
   func sameSubject() throws {
     try FixtureFiles.withDirectory { directory in
@@ -150,8 +177,7 @@ struct OptimizedEditTests {
           request: request, fact: request.relation.facts[0], newAnswer: "Corin", ownPrompts: [],
           method: .optimized(parameters)
         ).plan().evaluation
-        #expect(evaluation.sameSubjectKept != nil)
-        return try #require(evaluation.sameSubjectDivergence)
+        return try #require(evaluation.sideEffects.sameSubject).divergence
       }
       let (without, with) = (try divergence(heeding: 0), try divergence(heeding: 8))
       #expect(with < 0.8 * without, "\(with) \(without)")
@@ -162,7 +188,7 @@ struct OptimizedEditTests {
         request: request, changes: [(request.relation.facts[0], "Corin"), (wren, "white")], optimization: optimization,
         heldBack: 1, isSequential: false
       ).plan().evaluation
-      #expect(both.sameSubjectKept != nil)
+      #expect(both.sideEffects.sameSubject != nil)
     }
   }
 
@@ -336,7 +362,7 @@ struct OptimizedEditTests {
           request: request, changes: changes, optimization: parameters, heldBack: 2, isSequential: false)
       }
       let plan = try update(changes).plan()
-      #expect(plan.evaluation.sameSubjectKept != nil)
+      #expect(plan.evaluation.sideEffects.sameSubject != nil)
       let redone = try RecordEvaluation(plan.record, source: fixture.model, result: nil, catalogue: fixture.catalogue)
       #expect(redone.batch?.edit == plan.evaluation)
       #expect(throws: EditError.givenTwice(subject: "orvia", relation: "R1")) {
@@ -377,7 +403,7 @@ struct OptimizedEditTests {
       #expect(throws: EditError.self) { try judge { $0.method.optimization?.steps = -1 } }
       #expect(throws: EditError.self) { try judge { $0.method.optimization?.layers = 0 } }
       #expect(throws: EditError.noEdits) { try judge { $0.edits = [] } }
-      try judge { $0.prompts = [] }
+      #expect(throws: EditError.self) { try judge { $0.prompts = [] } }
       let erasure = try RelationErasure(
         request: fixture.request(directory.appending(path: "erased"), relation: "R2"),
         facts: fixture.catalogue.relation(named: "R2").facts, method: .optimized(optimization)
@@ -398,10 +424,68 @@ struct OptimizedEditTests {
         request: request, fact: request.relation.facts[0], newAnswer: "Corin", ownPrompts: [],
         method: .paper(lambda1: 0, lambda2: 0)
       ).plan()
-      var limits = EditLimits()
+      var limits = EditLimits.update
       #expect(plan.shortfall(limits)?.contains("comes first on 0 %") == true)
       limits.success = 0
       #expect(plan.shortfall(limits) == nil, "nothing has moved, so everything is kept")
+      let erasure = try RelationErasure(
+        request: fixture.request(directory.appending(path: "erased"), relation: "R2"),
+        facts: fixture.catalogue.relation(named: "R2").facts, method: .paper(top: 1, fill: .zero)
+      ).plan()
+      #expect(erasure.shortfall(EditLimits(success: 1, kept: 0))?.contains("are wrong now, not 100 %") == true)
+      #expect(erasure.shortfall(EditLimits(success: 0, kept: 0)) == nil)
+    }
+  }
+
+  @Test("a catalogue of one fact leaves nothing to judge by, which limits do not hold against an edit")
+  func loneFact() throws {
+    try FixtureFiles.withDirectory { directory in
+      let relations = directory.appending(path: "relations")
+      try FileManager.default.copyItem(at: FixtureFiles.directory.appending(path: "relations"), to: relations)
+      try Data(#"{"R1": [["orvia", "Aster"]]}"#.utf8).write(to: relations.appending(path: "facts.json"))
+      let fixture = try Fixture(relations: relations)
+      let request = try fixture.request(directory.appending(path: "out"))
+      let plan = try FactUpdate(
+        request: request, fact: request.relation.facts[0], newAnswer: "Corin", ownPrompts: [],
+        method: .paper(lambda1: 1, lambda2: 8)
+      ).plan()
+      #expect(plan.evaluation.sideEffects.sameRelation == nil && plan.evaluation.sideEffects.otherRelations == nil)
+      #expect(plan.record.before["interPerplexity"] == nil && plan.record.after["interKept"] == nil)
+      #expect(plan.shortfall(EditLimits(success: 0, kept: 1)) == nil)
+    }
+  }
+
+  @Test("a record that names other slots than its checkpoint changes is refused")
+  func otherNeurons() throws {
+    try FixtureFiles.withDirectory { directory in
+      let output = directory.appending(path: "out")
+      let record = try fixture.update(output).carryOut().record
+      var changed = record
+      changed.neurons.removeLast()
+      let result = try MaskedLanguageModel(opening: output)
+      #expect(throws: EditError.self) {
+        try RecordEvaluation(changed, source: fixture.model, result: result, catalogue: fixture.catalogue)
+      }
+    }
+  }
+
+  @Test("a subject that the vocabulary cannot spell, and an output that no edit wrote, are refused")
+  func refusals() throws {
+    try FixtureFiles.withCopy(of: "keras") { model in
+      let request = try fixture.request(model, overwrite: true)
+      let fact = request.relation.facts[0]
+      #expect(throws: EditError.notAnEdit(path: model.path)) {
+        try FactUpdate(
+          request: request, fact: fact, newAnswer: "Corin", ownPrompts: [], method: .paper(lambda1: 1, lambda2: 8)
+        ).plan()
+      }
+      let unknown = Fact(relation: "R1", subject: "東京", answer: "Aster")
+      #expect(throws: ModelError.unknownSubject("東京")) {
+        try FactUpdate(
+          request: fixture.request(model.appending(path: "new")), fact: unknown, newAnswer: "Corin", ownPrompts: [],
+          method: .optimized(optimization)
+        ).plan()
+      }
     }
   }
 }

@@ -81,8 +81,11 @@ struct UpdateTests {
         let update = try #require(evaluation.update?.edit)
         #expect(update.successRate == outcome.evaluation.successRate)
         #expect(update.edited.prompt == outcome.evaluation.edited.prompt)
-        #expect(abs(update.intraPerplexityAfter - outcome.evaluation.intraPerplexityAfter) < 1e-6)
-        #expect(abs(update.interPerplexityAfter - outcome.evaluation.interPerplexityAfter) < 1e-6)
+        for part in [\SideEffects.sameRelation, \.otherRelations] {
+          let found = try #require(update.sideEffects[keyPath: part])
+          let wanted = try #require(outcome.evaluation.sideEffects[keyPath: part])
+          #expect(abs(found.perplexityAfter - wanted.perplexityAfter) < 1e-6)
+        }
         #expect(evaluation.usedWrittenCheckpoint == (result != nil))
         #expect(evaluation.update?.control != nil && evaluation.erasure == nil)
       }

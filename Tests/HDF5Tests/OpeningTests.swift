@@ -62,6 +62,6 @@ struct OpeningTests {
     let url = Fixture.oddities.appending(path: "new.h5")
     let message = Fixture.message { () throws(HDF5Error) in try File.create(url) }
     #expect(message.hasPrefix("Cannot create \(url.path): "))
-    #expect(message.contains("Not a directory"))
+    #expect(message.contains("not a directory"))
   }
 }

@@ -40,7 +40,7 @@ struct ReferenceRelationsTests {
     #expect(!chosen.relationNames.isEmpty)
     for name in chosen.relationNames {
       let facts = try chosen.facts(of: catalogue.relation(named: name))
-      #expect((1...300).contains(facts?.count ?? 0))
+      #expect((1...300).contains(facts.count))
     }
   }
 }

@@ -63,7 +63,7 @@ struct RelationCatalogueTests {
       let catalogue = try RelationCatalogue(directory: directory)
       #expect(
         throws: RelationError.unknownRelation(
-          name: name, directory: directory.path, suggestions: suggestions, count: 2)
+          name: name, directory: directory.path, suggestions: suggestions, present: ["P36", "P101"])
       ) {
         try catalogue.relation(named: name)
       }

@@ -1,0 +1,61 @@
+import ArgumentParser
+import Editing
+import Evaluation
+import Foundation
+
+/// What an edit must reach to be written.
+struct LimitOptions: ParsableArguments {
+  @Option(
+    help: """
+      What the edit must reach. For update, the share of its prompts on which the new answer comes first (default: \
+      \(EditLimits.update.success)); for erase, of prompts that were right and are wrong now (default: \
+      \(EditLimits.erasure.success)).
+      """)
+  var minSuccess: Double?
+
+  @Option(
+    help: """
+      What the edit must leave alone. For update, the share of judged prompts on other facts whose first answer stays, of \
+      those where it was right if there are any; for erase, of other relations' accuracy (default: \
+      \(EditLimits.update.kept)).
+      """)
+  var minKept: Double?
+
+  func validate() throws {
+    guard [minSuccess, minKept].allSatisfy({ $0.map((0...1).contains) ?? true }) else {
+      throw ValidationError("--min-success and --min-kept must lie between 0 and 1.")
+    }
+  }
+
+  func limits(_ defaults: EditLimits) -> EditLimits {
+    EditLimits(success: minSuccess ?? defaults.success, kept: minKept ?? defaults.kept)
+  }
+}
+
+extension EditOutputOptions {
+  /// Shows a plan and, where it holds or must, writes it.
+  ///
+  /// - Parameter shortfall: What it misses, in words; nil when it holds.
+  func deliver(
+    _ plan: EditRecord, shortfall: String?, report: String, printing: PrintOptions, write: () throws -> EditRecord
+  ) throws {
+    func show(_ record: EditRecord) throws {
+      try Console.deliver(String(decoding: record.json(), as: UTF8.self), to: nil)
+    }
+    let isText = printing.format == .text
+    if isText { try Console.deliver(report, to: nil) }
+    if dryRun {
+      if !isText { try show(plan) }
+      if let shortfall, !force { throw EditError.wouldNotHold(shortfall) }
+      return
+    }
+    if let shortfall {
+      guard force else { throw EditError.doesNotHold(shortfall) }
+      if !printing.quiet { Console.note("The edit does not hold: \(shortfall); it is written because of --force.") }
+    }
+    let written = try write()
+    if !isText { return try show(written) }
+    let output = output ?? ""
+    try Console.deliver("\nWritten to \(output); see edit.json there, or run knedit evaluate \(output)", to: nil)
+  }
+}
