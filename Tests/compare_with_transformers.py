@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 
 ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 ap.add_argument("framework", choices=["torch", "tensorflow"])
@@ -21,6 +22,9 @@ ap.add_argument("--knedit", default=pathlib.Path(__file__).resolve().parent.pare
 ap.add_argument("--uncased", action="store_true", help="the vocabulary is lower-case")
 ap.add_argument("--prompts", type=pathlib.Path, help="a file with one sentence a line")
 a = ap.parse_args()
+needed = "model.safetensors" if a.framework == "torch" else "tf_model.h5"
+if not (a.model / needed).exists():
+    sys.exit(f"{a.framework} reads {needed}, which {a.model} lacks; compare with the other framework.")
 os.environ["USE_TF" if a.framework == "torch" else "USE_TORCH"] = "0"
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 import numpy as np

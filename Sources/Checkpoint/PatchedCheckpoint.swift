@@ -139,6 +139,7 @@ extension Checkpoint {
       if let first = made.first { try? files.removeItem(at: first) }
       if let error = error as? CheckpointError { throw error }
       var reason = (error as? HDF5Error)?.reason ?? Self.reason(error)
+      // What it is put into ends in one.
       while reason.hasSuffix(".") { reason.removeLast() }
       throw .cannotWrite(path: output.path, reason: reason)
     }
@@ -240,6 +241,7 @@ extension Checkpoint {
   }
 
   private static func reason(_ error: any Error) -> String {
+    if (error as? CocoaError)?.code == .fileWriteOutOfSpace { return String(cString: strerror(ENOSPC)).lowercased() }
     let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
     if let underlying, underlying.domain == NSPOSIXErrorDomain {
       return String(cString: strerror(Int32(underlying.code)))

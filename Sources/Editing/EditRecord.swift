@@ -201,6 +201,8 @@ public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, Local
   case sameAnswer(String, subject: String, relation: String)
   /// A fact is to get two answers at once.
   case givenTwice(subject: String, relation: String)
+  /// A value slot is no number after the edit.
+  case beyondNumbers
   /// A figure is no number after the edit.
   case noFigures(String)
   /// There is nothing to edit.
@@ -239,8 +241,8 @@ public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, Local
       "“\(answer)” is the answer that \(relation) has for “\(subject)” already; give another."
     case .givenTwice(let subject, let relation):
       "The same fact of \(relation) about “\(subject)” is to be edited twice; give it one new answer."
-    case .noFigures(let name):
-      "The edit drives the model beyond all numbers (its \(name) is none); make it smaller."
+    case .beyondNumbers: "The edit drives value slots beyond all numbers; make it smaller."
+    case .noFigures(let name): "The edit drives the model beyond all numbers (its \(name) is none); make it smaller."
     case .noSubjectLayer(let layer, let below):
       below > 0
         ? "Layer \(layer) cannot be the subject's: it must lie below the upper layers, so give a number from 0 to \(below - 1)."
@@ -251,7 +253,7 @@ public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, Local
     case .unreadableRecord(let path): "\(path) cannot be opened; give a record, or the directory that an edit wrote."
     case .notARecord(let path): "\(path) is not an edit record of schema \(EditRecord.currentSchema)."
     case .doesNotHold(let shortfall):
-      "The edit does not hold: \(shortfall); nothing was written."
+      "The edit does not hold: \(shortfall), so nothing was written."
     case .wouldNotHold(let shortfall): "The edit would not hold: \(shortfall)."
     case .notAnEdit(let path):
       "\(path) holds a model and no \(EditRecord.fileName), so that no edit wrote it, and it is not replaced; choose another "

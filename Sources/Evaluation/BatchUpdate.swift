@@ -94,7 +94,7 @@ public struct BatchUpdate: Sendable {
     let outcome =
       isSequential
       ? try oneAfterAnother(questions, progress: progress) : try together(edits, model, questions, progress: progress)
-    try model.checkpoint.requireStorable(outcome.slots)
+    try request.check(outcome.slots)
     let neurons = outcome.slots.map { Neuron(layer: $0.layer, index: $0.index) }
     let after = model.replacing(outcome.slots)
     let evaluation = try BatchEvaluation(

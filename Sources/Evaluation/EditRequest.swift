@@ -92,6 +92,12 @@ public struct EditRequest: Sendable {
     }
   }
 
+  /// Refuses slots that are no numbers, or that the file cannot hold.
+  func check(_ slots: [ValueSlot]) throws {
+    guard slots.allSatisfy({ $0.values.allSatisfy(\.isFinite) }) else { throw EditError.beyondNumbers }
+    try model.checkpoint.requireStorable(slots)
+  }
+
   /// Writes the patched checkpoint and, completed with its fingerprint, the record, which it returns.
   func write(_ slots: [ValueSlot], _ plan: EditRecord) throws -> EditRecord {
     guard let output else { throw EditError.noOutput }

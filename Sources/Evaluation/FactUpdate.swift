@@ -104,7 +104,7 @@ public struct FactUpdate: Sendable {
       slots = update.valueSlots(of: neurons, traced: traced)
     }
     guard !neurons.isEmpty else { throw EditError.noNeurons(relation: fact.relation, subject: fact.subject) }
-    try model.checkpoint.requireStorable(slots)
+    try request.check(slots)
     let after = model.replacing(slots)
     let evaluation = try UpdateEvaluation(
       before: model, after: after, edit: edit, editedPrompt: prompts[edited], questions: questions,

@@ -88,7 +88,7 @@ public struct RelationErasure: Sendable {
       slots = erasure.valueSlots(of: neurons, traced: traced)
     }
     guard !neurons.isEmpty, !judged.isEmpty else { throw EditError.noNeurons(relation: relation.name, subject: nil) }
-    try model.checkpoint.requireStorable(slots)
+    try request.check(slots)
     let after = model.replacing(slots)
     let evaluation = try ErasureEvaluation(
       before: model, after: after, questions: questions, change: ChangeSize(of: neurons, from: model, to: after),

@@ -34,7 +34,7 @@ public struct Tensor: Sendable {
   }
 
   /// Calls `body` with the values, valid during the call only: `count` of them, row after row.
-  public func withUnsafeBufferPointer<Result, Failure: Error>(
+  package func withUnsafeBufferPointer<Result, Failure: Error>(
     _ body: (UnsafeBufferPointer<Float>) throws(Failure) -> Result
   ) throws(Failure) -> Result {
     let result: Swift.Result<Result, Failure>

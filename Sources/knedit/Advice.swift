@@ -23,6 +23,8 @@ struct AdvisedError: Error, CustomStringConvertible {
     case EditError.noNeurons: "locate with more steps or more facts, or give a neurons file with --neurons"
     case EditError.noSubjectLayer(_, below: 0): "give fewer of these with --layers"
     case EditError.doesNotHold: "--force writes it all the same"
+    case EditError.beyondNumbers, EditError.noFigures:
+      "a smaller --learning-rate does that, or with --method paper smaller --lambda1 and --lambda2"
     case EditError.noOutput: "name one with --output, or only look with --dry-run"
     default: nil
     }

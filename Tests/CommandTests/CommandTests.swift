@@ -239,7 +239,7 @@ struct CommandTests {
           "update", "--relation", "R1", "--subject", "orvia", "--to", "Corin", "--method", "paper", "--lambda2",
           "1e300",
           "--force", "-o", "never",
-        ], "not finite"
+        ], "beyond all numbers"
       ),
     ])
   func badInput(arguments: [String], hint: String) throws {
