@@ -140,30 +140,3 @@ extension Relation {
     Array(templates.suffix(max(0, min(count, templates.count - 1))))
   }
 }
-
-extension UpdateEvaluation {
-  /// The figures that a record keeps, on the source.
-  var recordedBefore: [String: Double] {
-    var figures = sideEffects.recordedBefore
-    figures["oldProbability"] = edited.oldProbabilityBefore
-    figures["newProbability"] = edited.newProbabilityBefore
-    figures["newRank"] = Double(edited.newRankBefore)
-    return figures
-  }
-
-  /// The same on the result, with those that compare the two.
-  var recordedAfter: [String: Double] {
-    var figures = sideEffects.recordedAfter
-    figures["oldProbability"] = edited.oldProbabilityAfter
-    figures["newProbability"] = edited.newProbabilityAfter
-    figures["newRank"] = Double(edited.newRankAfter)
-    figures["changeRate"] = changeRate
-    figures["successRate"] = successRate
-    figures["paraphraseChangeRate"] = paraphraseChangeRate
-    figures["paraphraseSuccessRate"] = paraphraseSuccessRate
-    figures["heldBackSuccessRate"] = heldBackSuccessRate
-    figures["slots"] = Double(slots)
-    figures["changeNorm"] = changeNorm
-    return figures
-  }
-}

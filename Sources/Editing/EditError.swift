@@ -1,0 +1,80 @@
+import Foundation
+
+/// Why an edit cannot be made or judged.
+public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, LocalizedError {
+  /// There is no neuron to edit.
+  case noNeurons(relation: String, subject: String?)
+  /// The new answer is the old one.
+  case sameAnswer(String, subject: String, relation: String)
+  /// A fact is to get two answers at once.
+  case givenTwice(subject: String, relation: String)
+  /// A value slot is no number after the edit.
+  case beyondNumbers
+  /// A figure is no number after the edit.
+  case noFigures(String)
+  /// There is nothing to edit.
+  case noEdits
+  /// The subject's layer is not below the upper layers that are edited too.
+  case noSubjectLayer(Int, below: Int)
+  /// The model says the new answer already.
+  case alreadySays(String, prompts: Int)
+  /// The record cannot be opened.
+  case unreadableRecord(path: String)
+  /// The file is not a record that this version can read.
+  case notARecord(path: String)
+  /// The edit misses its limits.
+  case doesNotHold(String)
+  /// The edit that was tried misses its limits.
+  case wouldNotHold(String)
+  /// What would be replaced is a model that no edit wrote.
+  case notAnEdit(path: String)
+  /// There is no directory to write to.
+  case noOutput
+  /// The record lacks what its kind of edit needs.
+  case incompleteRecord(field: String)
+  /// The checkpoint changes a slot that the record does not name.
+  case otherNeurons(layer: Int, index: Int)
+  /// A checkpoint is not the one that the record names.
+  case otherCheckpoint(path: String, expected: String, found: String)
+
+  /// One sentence for people.
+  public var description: String {
+    switch self {
+    case .noNeurons(let relation, let subject):
+      (subject.map { "No knowledge neuron of “\($0)” in \(relation) is left to edit" }
+        ?? "No knowledge neuron of \(relation) was found")
+        + "."
+    case .sameAnswer(let answer, let subject, let relation):
+      "“\(answer)” is the answer that \(relation) has for “\(subject)” already; give another."
+    case .givenTwice(let subject, let relation):
+      "The same fact of \(relation) about “\(subject)” is to be edited twice; give it one new answer."
+    case .beyondNumbers: "The edit drives value slots beyond all numbers; make it smaller."
+    case .noFigures(let name): "The edit drives the model beyond all numbers (its \(name) is none); make it smaller."
+    case .noSubjectLayer(let layer, let below):
+      below > 0
+        ? "Layer \(layer) cannot be the subject's: it must lie below the upper layers, so give a number from 0 to \(below - 1)."
+        : "Layer \(layer) cannot be the subject's: all layers are among the upper ones."
+    case .noEdits: "There is no edit to make; name at least one fact and its new answer."
+    case .alreadySays(let answer, let prompts):
+      "The model says “\(answer)” on all \(prompts) prompts already, so there is nothing to update."
+    case .unreadableRecord(let path): "\(path) cannot be opened; give a record, or the directory that an edit wrote."
+    case .notARecord(let path): "\(path) is not an edit record of schema \(EditRecord.currentSchema)."
+    case .doesNotHold(let shortfall):
+      "The edit does not hold: \(shortfall), so nothing was written."
+    case .wouldNotHold(let shortfall): "The edit would not hold: \(shortfall)."
+    case .notAnEdit(let path):
+      "\(path) holds a model and no \(EditRecord.fileName), so that no edit wrote it, and it is not replaced; choose another "
+        + "directory."
+    case .noOutput: "There is no directory to write the edit to."
+    case .incompleteRecord(let field): "The record has no \(field), without which it cannot be evaluated."
+    case .otherNeurons(let layer, let index):
+      "The checkpoint changes value slot \(index) of layer \(layer), which the record does not name; was the record changed?"
+    case .otherCheckpoint(let path, let expected, let found):
+      "\(path) is not the checkpoint of the record: its SHA-256 begins with \(found.prefix(12)), the record's with "
+        + "\(expected.prefix(12))."
+    }
+  }
+
+  /// The same, for Foundation.
+  public var errorDescription: String? { description }
+}
