@@ -17,14 +17,17 @@ public struct SlotGradients: Sendable {
 ///
 /// A change δ of a slot adds (activation · δ) to its layer's feed-forward product, at every position where the neuron
 /// fires. So nothing below that sum in the lowest edited layer runs again, and where that is the last layer, nothing
-/// but the rows of `[MASK]`. Probabilities are over the word pieces that matter (see ``init(_:slots:)``),
-/// which makes the decoder cheap; judge the outcome on predictions over the whole vocabulary.
+/// but the rows of `[MASK]`. Probabilities are over the word pieces that matter (see ``init(_:slots:pieces:)``),
+/// which makes the decoder cheap; ``largestShareLeftOut(_:)`` tells when that misleads. Judge the outcome on
+/// predictions over the whole vocabulary.
 public struct SlotObjective: Sendable {
   private let traced: TracedGoals
   private let slots: [(layer: Int, index: Int)]
   private let parts: [Part]
   private let head: MaskedLanguageHead
   private let columns: [Int: Int]
+  /// The word pieces that probabilities are over.
+  public let pieces: Set<Int>
 
   /// What a group of prompts has besides its stage.
   ///
@@ -43,33 +46,25 @@ public struct SlotObjective: Sendable {
 
   /// Makes ready for changes of `slots`.
   ///
-  /// The word pieces that matter: those that the goals name, each prompt's best, and those with P ≥ 10⁻³ anywhere.
+  /// Where `pieces` are not given, those that matter: each prompt's best, and those with P ≥ 10⁻³ anywhere. What the goals
+  /// name is among them.
   /// - Parameters:
   ///   - traced: Prompts and what they should give.
   ///   - slots: Layer and index of each slot that may change, none below the traced layers; at least one.
-  public init(_ traced: TracedGoals, slots: [(layer: Int, index: Int)]) {
+  ///   - pieces: The word pieces that probabilities are over.
+  public init(_ traced: TracedGoals, slots: [(layer: Int, index: Int)], pieces given: Set<Int>? = nil) {
     precondition(!slots.isEmpty && slots.allSatisfy { $0.layer >= traced.lowestLayer })
     self.traced = traced
     self.slots = slots
     let model = traced.model
-    let found = concurrently(traced.groups.count, threads: traced.threads) { group in
-      let logs = model.head.logits(traced.stages[group].states.all)
-      logSoftmax(logs.all)
-      var pieces: Set<Int> = []
-      for row in 0..<logs.rows {
-        let values = logs.rows(row, count: 1).values
-        pieces.insert(Prediction(logProbabilities: values).best)
-        for (id, value) in values.enumerated() where value >= log(Self.leastProbability) { pieces.insert(id) }
-      }
-      return pieces
-    }
-    var pieces = found.reduce(into: Set<Int>()) { $0.formUnion($1) }
+    var pieces = given ?? Self.likelyPieces(traced)
     for goal in traced.goals {
       switch goal.wanted {
       case .answer(let piece, _), .level(let piece, _): pieces.insert(piece)
       case .unchanged: break
       }
     }
+    self.pieces = pieces
     let sorted = pieces.sorted()
     columns = Dictionary(uniqueKeysWithValues: sorted.enumerated().map { ($1, $0) })
     var weights = model.weights
@@ -94,16 +89,57 @@ public struct SlotObjective: Sendable {
     }
   }
 
-  /// The loss and its gradients when each slot has moved by `changes`, `[hidden]` each, in the order of the slots.
-  public func evaluate(_ changes: [[Float]]) -> SlotGradients {
+  private static func likelyPieces(_ traced: TracedGoals) -> Set<Int> {
+    let found = concurrently(traced.groups.count, threads: traced.threads) { group in
+      let logs = traced.model.head.logits(traced.stages[group].states.all)
+      logSoftmax(logs.all)
+      var pieces: Set<Int> = []
+      for row in 0..<logs.rows {
+        let values = logs.rows(row, count: 1).values
+        pieces.insert(Prediction(logProbabilities: values).best)
+        for (id, value) in values.enumerated() where value >= log(Self.leastProbability) { pieces.insert(id) }
+      }
+      return pieces
+    }
+    return found.reduce(into: Set<Int>()) { $0.formUnion($1) }
+  }
+
+  private func moves(_ changes: [[Float]]) -> [Int: Stage.Move] {
     precondition(changes.count == slots.count)
-    let byLayer = Dictionary(grouping: slots.indices, by: { slots[$0].layer })
-    let model = traced.model
-    let moves = byLayer.mapValues { positions in
-      let delta = Matrix(unfilled: positions.count, columns: model.hidden)
+    return Dictionary(grouping: slots.indices, by: { slots[$0].layer }).mapValues { positions in
+      let delta = Matrix(unfilled: positions.count, columns: traced.model.hidden)
       for (row, position) in positions.enumerated() { delta.all.copy(changes[position], toRow: row) }
       return Stage.Move(indices: positions.map { slots[$0].index }, delta: delta)
     }
+  }
+
+  /// The largest share of P that word pieces left out of ``pieces`` have where an answer is wanted, when each slot has moved by
+  /// `changes`.
+  ///
+  /// An answer that the model hardly knows lies so near to thousands of others unknown to it that it can win among the pieces
+  /// that matter while those left out win over all.
+  public func largestShareLeftOut(_ changes: [[Float]]) -> Double {
+    let (model, moves) = (traced.model, moves(changes))
+    let wanting = traced.groups.map { group in
+      group.filter { if case .answer = traced.goals[$0].wanted { true } else { false } }.map { $0 - group.lowerBound }
+    }
+    let asked = wanting.indices.filter { !wanting[$0].isEmpty }
+    let shares = concurrently(asked.count, threads: traced.threads) { position in
+      let group = asked[position]
+      let states = traced.stages[group].up(model, moves, keys: parts[group].keys).states
+      let all = model.head.logits(ForwardPass.gather(states.all, wanting[group]).all)
+      softmax(all.all)
+      return (0..<all.rows).reduce(0.0) { largest, row in
+        max(largest, 1 - pieces.reduce(0.0) { $0 + Double(all[row, $1]) })
+      }
+    }
+    return shares.max() ?? 0
+  }
+
+  /// The loss and its gradients when each slot has moved by `changes`, `[hidden]` each, in the order of the slots.
+  public func evaluate(_ changes: [[Float]]) -> SlotGradients {
+    let byLayer = Dictionary(grouping: slots.indices, by: { slots[$0].layer })
+    let (model, moves) = (traced.model, moves(changes))
     let results = concurrently(traced.groups.count, threads: traced.threads) { group in
       let (stage, part) = (traced.stages[group], parts[group])
       let (states, ascent) = stage.up(model, moves, keys: part.keys)

@@ -64,7 +64,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public var heeded: Int
   /// What the optimisation varies.
   public var form: ChangeForm
-  /// Which word pieces of each prompt follow the change in all but the last steps, ``stepsOfAll``.
+  /// Which word pieces of each prompt follow the change in all but the last quarter of the steps.
   public var following: FollowedPieces
 
   /// The defaults of an update, chosen on the measurements in docs/editing.md.
@@ -189,7 +189,16 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
 
   /// The last steps, in which every word piece follows: they make good what the others did not see, how the change spreads
   /// from the edited pieces to the rest.
-  var stepsOfAll: Int { following == .all ? steps : (steps + 3) / 4 }
+  private func stepsOfAll(_ steps: Int) -> Int { following == .all ? steps : (steps + 3) / 4 }
+
+  /// After so many steps each time, it looks whether the word pieces that matter still do.
+  static let stepsBetweenLooks = 8
+
+  /// Where the others have more than this share of P, all word pieces matter from then on.
+  static let misleadingShare = 0.5
+
+  /// How many times the steps it then begins anew with.
+  static let stepsOnceMisled = 4
 
   /// A mean divergence of the neighbours, in nats, below which there is nothing more to win by going on.
   static let negligibleDivergence = 5e-4
@@ -215,6 +224,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     let model = traced.model
     let hidden = model.configuration.hiddenSize
     let layerCount = model.configuration.layerCount
+    let vocabulary = 0..<model.configuration.vocabularySize
     let directions =
       switch form {
       case .free: SlotDirections(free: neurons.count)
@@ -226,9 +236,10 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     let heeded =
       form == .free
       ? traced.goals.indices.map { ($0, 1) } : directions.heeded(heeded, of: traced, neurons: neurons)
-    func objective(_ following: FollowedPieces) -> SlotObjective {
+    func objective(_ following: FollowedPieces, pieces: Set<Int>? = nil) -> SlotObjective {
       SlotObjective(
-        traced.keeping(heeded, following: following), slots: neurons.map { (layer: $0.layer, index: $0.index) })
+        traced.keeping(heeded, following: following), slots: neurons.map { (layer: $0.layer, index: $0.index) },
+        pieces: pieces)
     }
     var current = objective(following)
     let values = Matrix(rows: directions.weights.rows, columns: hidden)
@@ -240,16 +251,26 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     }
     var isExact = following == .all
     func isReached(_ state: SlotGradients) -> Bool { state.loss < neighbourWeight * Self.negligibleDivergence }
-    for step in 0..<steps {
+    var (step, last) = (0, steps)
+    while step < last {
+      defer { step += 1 }
+      if step > 0, step.isMultiple(of: Self.stepsBetweenLooks), current.pieces.count < vocabulary.count,
+        current.largestShareLeftOut(changes()) > Self.misleadingShare
+      {
+        // What the steps so far have reached counts for little.
+        last = step + Self.stepsOnceMisled * steps
+        isExact = following == .all
+        current = objective(following, pieces: Set(vocabulary))
+      }
       var state = current.evaluate(changes())
-      if !isExact, step >= steps - stepsOfAll || isReached(state) {
-        (current, isExact) = (objective(.all), true)
+      if !isExact, step >= last - stepsOfAll(last) || isReached(state) {
+        (current, isExact) = (objective(.all, pieces: current.pieces), true)
         state = current.evaluate(changes())
       }
       if isReached(state) { break }
       let gradients = directions.gradients(state.gradients, hidden: hidden)
       let (decay1, decay2) = (1 - pow(0.9, Float(step + 1)), 1 - pow(0.999, Float(step + 1)))
-      let size = Float(rate) * (1 - Float(step) / Float(steps))
+      let size = Float(rate) * (1 - Float(step) / Float(last))
       for row in 0..<values.rows {
         for column in 0..<hidden {
           let (gradient, position) = (gradients[row, column], row * hidden + column)

@@ -47,6 +47,26 @@ struct SlotObjectiveTests {
   }
 
   @Test(
+    "the share of P left out is that of the other word pieces where an answer is wanted, and nothing when all matter")
+  func leftOut() throws {
+    let model = try Fixture.open()
+    let goals = try goals(model)
+    let traced = TracedGoals(model.bert, goals, from: 0)
+    let change = (0..<16).map { Float($0) * 0.1 - 0.8 }
+    let some = SlotObjective(traced, slots: [(layer: 0, index: 5)], pieces: [3, 8, 20])
+    let before = model.bert.weights.valueSlot(layer: 0, index: 5)
+    let moved = model.replacing([ValueSlot(layer: 0, index: 5, values: zip(before, change).map { $0 + $1 })])
+    let wanting = goals.filter { if case .answer = $0.wanted { true } else { false } }.map(\.prompt)
+    let shares = moved.bert.predict(wanting) { _, prediction in
+      1 - some.pieces.reduce(0.0) { $0 + prediction.probability(of: $1) }
+    }
+    // Sums of up to 89 float32 numbers below 1.
+    #expect(abs(some.largestShareLeftOut([change]) - (try #require(shares.max()))) < 1e-5)
+    let all = SlotObjective(traced, slots: [(layer: 0, index: 5)], pieces: Set(0..<model.tokenizer.vocabulary.count))
+    #expect(abs(all.largestShareLeftOut([change])) < 1e-5)
+  }
+
+  @Test(
     "moved slots give what a model with those slots gives, also when lower ones might have moved",
     arguments: [(0, 0), (1, 1), (1, 0)])
   func replacing(layer: Int, lowest: Int) throws {
