@@ -2,6 +2,7 @@ import ArgumentParser
 import Checkpoint
 import Dispatch
 import Foundation
+import Kernels
 
 #if canImport(Glibc)
   import Glibc
@@ -26,6 +27,7 @@ struct Knedit: ParsableCommand {
     ])
 
   static func main() {
+    waitBrieflyInProducts()
     let signals = discardingPartialFiles()
     defer { withExtendedLifetime(signals) {} }
     do {
