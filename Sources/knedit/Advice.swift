@@ -8,9 +8,9 @@ import Relations
 struct AdvisedError: Error, CustomStringConvertible {
   let description: String
 
-  init(_ error: any Error) {
-    let sentence = "\(error)"
-    description = Self.advice(on: error).map { sentence.dropLast() + "; " + $0 + "." } ?? sentence
+  /// `error` with the advice there is, or as it is.
+  static func advising(on error: any Error) -> any Error {
+    advice(on: error).map { AdvisedError(description: "\(error)".dropLast() + "; " + $0 + ".") } ?? error
   }
 
   private static func advice(on error: any Error) -> String? {

@@ -61,7 +61,7 @@ struct DiffCommand: ParsableCommand {
       let text = printing.format == .json ? String(decoding: try document.json(), as: UTF8.self) : describe(document)
       try Console.deliver(text, to: file.output)
     } catch {
-      Console.note("Error: \(AdvisedError(error))")
+      Console.note("Error: \(AdvisedError.advising(on: error))")
       throw ExitCode(2)
     }
     if !document.equal { throw ExitCode(1) }

@@ -32,9 +32,7 @@ struct Knedit: ParsableCommand {
     defer { withExtendedLifetime(signals) {} }
     do {
       var command = try parseAsRoot()
-      do { try command.run() } catch let error as ExitCode { throw error } catch let error as ValidationError {
-        throw error
-      } catch { throw AdvisedError(error) }
+      do { try command.run() } catch { throw AdvisedError.advising(on: error) }
     } catch { exit(withError: error) }
   }
 

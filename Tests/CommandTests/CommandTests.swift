@@ -4,6 +4,17 @@ import Testing
 
 @Suite("Commands")
 struct CommandTests {
+  private static let subcommands = ["inspect", "predict", "locate", "update", "erase", "diff", "evaluate", "bench"]
+
+  @Test(
+    "help is printed where it is asked for, and where nothing is",
+    arguments: [[], ["--help"], ["help"]] + subcommands.flatMap { [[$0, "--help"], ["help", $0]] })
+  func help(_ arguments: [String]) throws {
+    let run = try Command(arguments)
+    #expect(run.status == 0 && run.errors.isEmpty)
+    #expect(run.output.contains("OVERVIEW: ") && run.output.contains("USAGE: knedit"))
+  }
+
   @Test("predict prints the documented document")
   func predict() throws {
     let run = try Command(
