@@ -9,7 +9,7 @@ extension BERT {
     _ targets: [AttributionTarget], rounding: Bool, threads: ThreadCount, memory: Int
   ) -> [AttributionScores] {
     typealias Place = (target: Int, layer: Int)
-    let traced = trace(targets, endpoints: true, rounding: rounding, threads: threads)
+    let traced = trace(targets, endpoints: true, rounding: rounding, threads: threads, memory: memory)
     let width = configuration.intermediateSize
     func terms(_ sum: PathSum, _ place: Place) -> AdaptiveLayer.Terms {
       let start = place.layer * width

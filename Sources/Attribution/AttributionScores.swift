@@ -51,7 +51,6 @@ extension BERT {
   public func attributions(
     _ targets: [AttributionTarget], rule: AttributionRule, threads: ThreadCount = .allCores, memory: Int = 1 << 30
   ) -> [AttributionScores] {
-    let memory = max(memory - mostKeptBytes, memory / 2)
     /// Whether a prompt's points may be rounded: where the rounded weights, and traces for as many prompts as run at a time,
     /// do not take too much of the memory.
     func mayRound(_ target: AttributionTarget) -> Bool {
@@ -76,7 +75,7 @@ extension BERT {
         end += 1
       }
       result += attributed(
-        Array(targets[start..<end]), rule, rounding: rounding, threads, memory: max(memory - traced, memory / 2))
+        Array(targets[start..<end]), rule, rounding: rounding, threads, memory: max(0, memory - traced))
       (start, traced) = (end, 0)
     }
     return result
@@ -88,7 +87,7 @@ extension BERT {
     guard let (nodes, weights) = rule.points else {
       return adaptiveAttributions(targets, rounding: rounding, threads: threads, memory: memory)
     }
-    let traced = trace(targets, endpoints: false, threads: threads)
+    let traced = trace(targets, endpoints: false, threads: threads, memory: memory)
     let points = targets.indices.flatMap { target in
       (0..<layerCount).flatMap { layer in
         zip(nodes, weights).map { WeightedPoint(target: target, layer: layer, alpha: $0, weight: $1) }

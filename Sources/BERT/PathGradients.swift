@@ -84,14 +84,17 @@ extension BERT {
   ///   - rounding: Whether points through whole prompts may be taken with bfloat16 products later, of all rows but
   ///     those of `[MASK]`; nothing comes of it where this CPU does not multiply bfloat16.
   ///   - threads: Threads to use.
+  ///   - memory: Bytes that may be used beside the weights and what the result keeps; with less, fewer prompts run at a time.
   public func trace(
-    _ targets: [AttributionTarget], endpoints: Bool, rounding: Bool = false, threads: ThreadCount = .allCores
+    _ targets: [AttributionTarget], endpoints: Bool, rounding: Bool = false, threads: ThreadCount = .allCores,
+    memory: Int = 1 << 30
   ) -> TracedPrompts {
     let rounded = rounding ? roundedWeights(threads: threads) : nil
     let total = targets.reduce(0) { $0 + $1.prompt.ids.count }
     let share = balancedRows(total, threads)
     let groups = packs(targets.map(\.prompt), rows: endpoints ? min(Self.endpointRows, share) : share)
-    let results = concurrently(groups.count, threads: threads) { group in
+    let largest = groups.map { traceWorkBytes(targets[$0].map(\.prompt.ids.count), endpoints: endpoints) }.max() ?? 0
+    let results = concurrently(groups.count, threads: threads, atOnce: memory / max(1, largest)) { group in
       let own = targets[groups[group]]
       let pass = ForwardPass(
         self, own.map(\.prompt), tracing: endpoints ? .pathAndEndpoint : .path, recording: rounded != nil)
@@ -133,8 +136,8 @@ extension BERT {
     let width = configuration.intermediateSize
     let plan = split(
       traced, points, onlyMask: false, rounding: rounding && traced.allowsRounding, threads: threads, memory: memory)
-    let partial = concurrently(plan.count, threads: threads) { index in
-      let (group, points) = plan[index]
+    let partial = concurrently(plan.passes.count, threads: threads, atOnce: plan.atOnce) { index in
+      let (group, points) = plan.passes[index]
       let (probabilities, gradients) = take(traced, points, of: group, onlyMask: false, rounding: rounding)
       var sums: [(target: Int, layer: Int, sum: PathSum)] = []
       for (row, point) in points.enumerated() {
@@ -169,15 +172,15 @@ extension BERT {
     _ traced: TracedPrompts, _ points: [WeightedPoint], threads: ThreadCount = .allCores, memory: Int = 1 << 30
   ) -> [PathSum] {
     let plan = split(traced, points, onlyMask: true, rounding: false, threads: threads, memory: memory)
-    let found = concurrently(plan.count, threads: threads) { index in
-      let (group, points) = plan[index]
+    let found = concurrently(plan.passes.count, threads: threads, atOnce: plan.atOnce) { index in
+      let (group, points) = plan.passes[index]
       let (probabilities, gradients) = take(traced, points, of: group, onlyMask: true, rounding: false)
       return points.indices.map {
         PathSum(probability: Double(probabilities[$0]), gradient: gradients.rows($0, count: 1).values)
       }
     }
     let sums = Dictionary(
-      zip(plan.flatMap(\.points), found.joined()), uniquingKeysWith: { first, _ in first })
+      zip(plan.passes.flatMap(\.points), found.joined()), uniquingKeysWith: { first, _ in first })
     return points.compactMap { sums[$0] }
   }
 
@@ -199,20 +202,27 @@ extension BERT {
     return (pass.probabilities, pass.gradients)
   }
 
-  /// Cuts points into passes of one group each, sorted by layer.
+  /// Cuts points into passes of one group each, sorted by layer, of which so many may run at once.
   ///
   /// A pass has up to ``packedRows`` rows in its widest layer, fewer where that leaves no work for a thread, and as many
-  /// points as `memory` holds, but at least one.
+  /// points as its share of `memory` holds, but at least one.
   private func split(
     _ traced: TracedPrompts, _ points: [WeightedPoint], onlyMask: Bool, rounding: Bool, threads: ThreadCount,
     memory: Int
-  ) -> [(group: Int, points: [WeightedPoint])] {
+  ) -> (passes: [(group: Int, points: [WeightedPoint])], atOnce: Int) {
     func rows(_ point: WeightedPoint) -> Int {
       point.layer < layerCount - 1 && !onlyMask ? traced.targets[point.target].prompt.ids.count : 1
     }
     let total = points.reduce(0) { $0 + rows($1) }
     let limit = balancedRows(total, threads)
-    let bytes = memory / threads.value
+    func bytes(_ point: WeightedPoint) -> Int {
+      pathBytes(
+        length: traced.targets[point.target].prompt.ids.count, layer: point.layer, onlyMask: onlyMask,
+        rounding: rounding)
+    }
+    let largest = points.reduce(1) { max($0, bytes($1)) }
+    let atOnce = max(1, min(threads.value, memory / largest))
+    let share = memory / atOnce
     var passes: [(group: Int, points: [WeightedPoint])] = []
     for (group, range) in traced.groups.enumerated() {
       // Every pass takes points of low and of high layers, so that passes cost about the same.
@@ -222,10 +232,8 @@ extension BERT {
       var current: [WeightedPoint] = []
       var (used, taken) = (0, 0)
       for point in own {
-        let cost = pathBytes(
-          length: traced.targets[point.target].prompt.ids.count, layer: point.layer, onlyMask: onlyMask,
-          rounding: rounding)
-        if !current.isEmpty, used + rows(point) / 2 > limit || taken + cost > bytes {
+        let cost = bytes(point)
+        if !current.isEmpty, used + rows(point) / 2 > limit || taken + cost > share {
           passes.append((group, current))
           (current, used, taken) = ([], 0, 0)
         }
@@ -235,12 +243,13 @@ extension BERT {
       }
       if !current.isEmpty { passes.append((group, current)) }
     }
-    return passes.map { pass in
+    let sorted = passes.map { pass in
       (
-        pass.group,
-        pass.points.sorted { ($0.layer, $0.target, $0.alpha) < ($1.layer, $1.target, $1.alpha) }
+        group: pass.group,
+        points: pass.points.sorted { ($0.layer, $0.target, $0.alpha) < ($1.layer, $1.target, $1.alpha) }
       )
     }
+    return (sorted, atOnce)
   }
 
   /// Bytes that the matrices take when rounded, both ways; 0 where this CPU does not multiply bfloat16.
@@ -261,6 +270,17 @@ extension BERT {
   public func traceBytes(_ target: AttributionTarget, rounding: Bool) -> Int {
     let products = rounding && RoundedMatrix.isSupported ? 7 * hidden + 2 * configuration.intermediateSize : 0
     return 4 * layerCount * target.prompt.ids.count * (4 * hidden + products)
+  }
+
+  /// Bytes that tracing prompts of such lengths together takes besides what it keeps: what one layer works with and, with
+  /// `endpoints`, what each layer needs for the way back.
+  private func traceWorkBytes(_ lengths: [Int], endpoints: Bool) -> Int {
+    let rows = lengths.reduce(0, +)
+    let probabilities = configuration.headCount * lengths.reduce(0) { $0 + $1 * $1 }
+    let intermediate = configuration.intermediateSize
+    guard endpoints else { return 4 * (rows * (4 * hidden + intermediate) + probabilities) }
+    let kept = rows * (2 * hidden + intermediate) + probabilities
+    return 4 * ((layerCount - 1) * kept + rows * (9 * hidden + 2 * intermediate))
   }
 
   /// Bytes that one point takes in a pass: what each layer above keeps per row, what one layer works with on its way

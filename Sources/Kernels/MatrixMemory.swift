@@ -1,12 +1,23 @@
 import Foundation
 
-/// Bytes of matrices that are gone and may still be held, beside those that are in use.
-public let mostKeptBytes = MatrixMemory.limit
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// Runs `body`, whose matrices and the memory kept for the next ones take no more than `bytes` together unless those in use do;
+/// then lets go of what is kept.
+public func withMatrixMemory<Result>(of bytes: Int, _ body: () throws -> Result) rethrows -> Result {
+  MatrixMemory.shared.begin(within: bytes)
+  defer { MatrixMemory.shared.end(within: bytes) }
+  return try body()
+}
 
 /// Memory of matrices that are gone, kept for the next ones.
 ///
-/// A pass makes hundreds of matrices of the same few sizes; asking the system for fresh pages each time would cost some
-/// ten per cent of it. Kept memory is bounded by ``limit``.
+/// A pass makes hundreds of matrices of the same few sizes; asking the system for fresh pages each time would cost ten to
+/// twenty per cent of it. With what is in use, what is kept takes up to twice what was in use at once, within ``usualBound`` or
+/// what ``withMatrixMemory(of:_:)`` allows. Large blocks are mapped one by one: the allocator's heap, once it holds such blocks of
+/// many sizes, has gaps between them that took a fifth more than what was asked for.
 final class MatrixMemory: @unchecked Sendable {
   static let shared = MatrixMemory()
 
@@ -14,34 +25,101 @@ final class MatrixMemory: @unchecked Sendable {
   struct Block {
     let start: UnsafeMutableRawPointer
     let byteCount: Int
+
+    fileprivate init(byteCount: Int) {
+      self.byteCount = byteCount
+      guard byteCount >= MatrixMemory.leastMapped else {
+        start = .allocate(byteCount: byteCount, alignment: 64)
+        return
+      }
+      let mapped = mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+      guard let mapped, mapped != MAP_FAILED else { fatalError("There are no \(byteCount) bytes of memory left.") }
+      start = mapped
+    }
+
+    fileprivate func deallocate() {
+      if byteCount >= MatrixMemory.leastMapped { munmap(start, byteCount) } else { start.deallocate() }
+    }
   }
 
-  /// Bytes kept at most.
-  static let limit = 96 << 20
+  /// Bytes, in use and kept, that are never too much.
+  private static let leastBound = 96 << 20
+
+  /// Bytes, in use and kept, beyond which none are kept unless they were in use at once.
+  private static let usualBound = 1 << 30
+
+  /// Blocks of so many bytes are mapped.
+  private static let leastMapped = 1 << 20
 
   private let lock = NSLock()
-  private var kept: [Int: [Block]] = [:]
+  /// By size, the longest kept first.
+  private var kept: [Int: [(block: Block, since: Int)]] = [:]
+  private var clock = 0
   private var keptBytes = 0
+  private var usedBytes = 0
+  /// The most that were in use at once since ``bounds`` changed.
+  private var mostUsedBytes = 0
+  /// What those who are at work allow.
+  private var bounds: [Int] = []
+
+  /// What may be in use and kept together.
+  private var bound: Int {
+    max(Self.leastBound, mostUsedBytes, min(2 * mostUsedBytes, bounds.max() ?? Self.usualBound))
+  }
+
+  /// Bytes in use and kept.
+  var heldBytes: Int { lock.withLock { usedBytes + keptBytes } }
 
   /// At least `byteCount` bytes, of any content.
   func take(byteCount: Int) -> Block {
     let size = Self.roundedUp(byteCount)
-    let found: Block? = lock.withLock {
-      guard let block = kept[size]?.popLast() else { return nil }
-      keptBytes -= size
-      return block
+    var found: Block?
+    releasing {
+      usedBytes += size
+      mostUsedBytes = max(mostUsedBytes, usedBytes)
+      found = kept[size]?.popLast()?.block
+      if found != nil { keptBytes -= size }
     }
-    return found ?? Block(start: .allocate(byteCount: size, alignment: 64), byteCount: size)
+    return found ?? Block(byteCount: size)
   }
 
   func give(_ block: Block) {
-    let isKept = lock.withLock {
-      guard keptBytes + block.byteCount <= Self.limit else { return false }
+    releasing {
+      usedBytes -= block.byteCount
       keptBytes += block.byteCount
-      kept[block.byteCount, default: []].append(block)
-      return true
+      kept[block.byteCount, default: []].append((block, clock))
+      clock += 1
     }
-    if !isKept { block.start.deallocate() }
+  }
+
+  func begin(within bytes: Int) {
+    releasing {
+      bounds.append(bytes)
+      mostUsedBytes = usedBytes
+    }
+  }
+
+  func end(within bytes: Int) {
+    releasing {
+      if let index = bounds.firstIndex(of: bytes) { bounds.remove(at: index) }
+      mostUsedBytes = usedBytes
+    }
+  }
+
+  /// Makes a change with the lock held, and gives back what is kept beyond the bound then, the longest kept first.
+  private func releasing(_ change: () -> Void) {
+    var superfluous: [Block] = []
+    lock.withLock {
+      change()
+      while usedBytes + keptBytes > bound {
+        let oldest = kept.min { ($0.value.first?.since ?? .max) < ($1.value.first?.since ?? .max) }
+        guard let size = oldest?.key, let block = kept[size]?.first?.block else { break }
+        kept[size]?.removeFirst()
+        keptBytes -= size
+        superfluous.append(block)
+      }
+    }
+    for block in superfluous { block.deallocate() }
   }
 
   /// The next eighth of a power of two, so that nearly equal sizes share blocks.

@@ -41,18 +41,18 @@ public func withProductThreads<Result>(_ threads: ThreadCount, _ body: () -> Res
 
 /// Runs `body` for each index below `count` on up to `threads` threads and returns the results in order.
 ///
-/// Each call has one core to itself, also in its matrix products: independent streams of one thread each lose nothing
-/// against products on all cores. A single call has them all. Which thread runs which index has no influence on the results.
+/// Calls share the threads evenly for their matrix products: independent streams of one thread each lose nothing against
+/// products on all cores, and a single call has them all. Which thread runs which index has no influence on the results.
+/// - Parameter atOnce: Calls that may run at a time; one at least.
 public func concurrently<Result: Sendable>(
-  _ count: Int, threads: ThreadCount, _ body: @Sendable (Int) -> Result
+  _ count: Int, threads: ThreadCount, atOnce: Int = .max, _ body: @Sendable (Int) -> Result
 ) -> [Result] {
-  if count == 1 || threads.value == 1 {
-    return withProductThreads(count == 1 ? threads : ThreadCount(1)) { (0..<count).map(body) }
-  }
+  let workers = max(1, min(threads.value, atOnce, count))
+  let own = ThreadCount(threads.value / workers)
+  if workers == 1 { return withProductThreads(own) { (0..<count).map(body) } }
   let slots = ResultSlots<Result>(count)
-  let workers = min(threads.value, count)
   DispatchQueue.concurrentPerform(iterations: workers) { _ in
-    withProductThreads(ThreadCount(1)) {
+    withProductThreads(own) {
       while let index = slots.next() { slots.put(body(index), at: index) }
     }
   }

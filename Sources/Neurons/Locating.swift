@@ -53,6 +53,27 @@ extension MaskedLanguageModel {
     order: AnswerOrder = .leftToRight, threads: ThreadCount = .allCores, memory: Int = 1 << 30,
     scores observe: (Int, [AttributionScores]) throws -> Void = { _, _ in }, progress: (Int) -> Void = { _ in }
   ) throws -> LocatedRelation {
+    let coarse = try withMatrixMemory(of: memory) {
+      try coarseSets(
+        of: facts, method: method, order: order, threads: threads, memory: memory, scores: observe, progress: progress)
+    }
+    let refinement = Refinement(coarseSets: coarse)
+    return LocatedRelation(
+      relation: relation, p: refinement.p, meanSize: refinement.meanSize, rule: method.name, steps: method.steps,
+      facts: zip(facts, refinement.sets).map { entry, set in
+        LocatedFact(
+          subject: entry.fact.subject, answer: entry.fact.answer,
+          neurons: set.map {
+            LocatedFact.Member(layer: $0.neuron.layer, index: $0.neuron.index, prompts: $0.prompts)
+          })
+      })
+  }
+
+  /// Per fact, the coarse set of each of its prompts.
+  private func coarseSets(
+    of facts: [(fact: Fact, prompts: [String])], method: LocatingMethod, order: AnswerOrder, threads: ThreadCount,
+    memory: Int, scores observe: (Int, [AttributionScores]) throws -> Void, progress: (Int) -> Void
+  ) throws -> [[Set<Neuron>]] {
     var coarse: [[Set<Neuron>]] = []
     var done = 0
     var start = 0
@@ -90,16 +111,7 @@ extension MaskedLanguageModel {
       progress(done)
       start = end
     }
-    let refinement = Refinement(coarseSets: coarse)
-    return LocatedRelation(
-      relation: relation, p: refinement.p, meanSize: refinement.meanSize, rule: method.name, steps: method.steps,
-      facts: zip(facts, refinement.sets).map { entry, set in
-        LocatedFact(
-          subject: entry.fact.subject, answer: entry.fact.answer,
-          neurons: set.map {
-            LocatedFact.Member(layer: $0.neuron.layer, index: $0.neuron.index, prompts: $0.prompts)
-          })
-      })
+    return coarse
   }
 }
 

@@ -49,12 +49,14 @@ struct AttributionTests {
     }
   }
 
-  @Test("memory and threads change scores by rounding only, and a run is the same again bit for bit")
-  func splitting() throws {
+  @Test(
+    "memory and threads change scores by rounding only, and a run is the same again bit for bit",
+    arguments: [AttributionRule.riemann(steps: 5), .adaptive])
+  func splitting(rule: AttributionRule) throws {
     let model = try Fixture.open()
     let targets = try Golden.all().map { AttributionTarget(prompt: try model.encode($0.text), answer: $0.answerId) }
     func run(_ threads: Int, _ memory: Int) -> [AttributionScores] {
-      model.bert.attributions(targets, rule: .riemann(steps: 5), threads: ThreadCount(threads), memory: memory)
+      model.bert.attributions(targets, rule: rule, threads: ThreadCount(threads), memory: memory)
     }
     let whole = run(1, 1 << 30)
     for (threads, memory) in [(2, 1 << 30), (1, 1), (2, 1 << 16), (3, 1)] {

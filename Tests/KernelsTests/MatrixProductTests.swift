@@ -1,5 +1,6 @@
 import Foundation
 import Kernels
+import Synchronization
 import Tensors
 import Testing
 
@@ -156,5 +157,21 @@ struct MatrixProductTests {
   func order(threads: Int) {
     #expect(concurrently(100, threads: ThreadCount(threads)) { $0 * $0 } == (0..<100).map { $0 * $0 })
     #expect(concurrently(0, threads: ThreadCount(threads)) { $0 }.isEmpty)
+  }
+
+  @Test("no more calls run at once than may")
+  func atOnce() {
+    let running = Mutex(0)
+    let seen = concurrently(50, threads: ThreadCount(5), atOnce: 2) { _ in
+      let now = running.withLock { count in
+        count += 1
+        return count
+      }
+      defer { running.withLock { $0 -= 1 } }
+      // Long enough that others would be seen.
+      _ = (0..<2000).reduce(0.0) { $0 + sin(Double($1)) }
+      return now
+    }
+    #expect(seen.count == 50 && seen.allSatisfy { $0 <= 2 })
   }
 }
