@@ -16,6 +16,8 @@ public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, Local
   case noEdits
   /// The subject's layer is not below the upper layers that are edited too.
   case noSubjectLayer(Int, below: Int)
+  /// More upper layers are to be edited than there are.
+  case tooManyLayers(Int, of: Int)
   /// The model says the new answer already.
   case alreadySays(String, prompts: Int)
   /// The record cannot be opened.
@@ -54,6 +56,8 @@ public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, Local
       below > 0
         ? "Layer \(layer) cannot be the subject's: it must lie below the upper layers, so give a number from 0 to \(below - 1)."
         : "Layer \(layer) cannot be the subject's: all layers are among the upper ones."
+    case .tooManyLayers(let layers, let count):
+      "\(layers) upper layers cannot be edited, since the model has \(count); give a number up to that."
     case .noEdits: "There is no edit to make; name at least one fact and its new answer."
     case .alreadySays(let answer, let prompts):
       "The model says “\(answer)” on all \(prompts) prompts already, so there is nothing to update."

@@ -29,6 +29,22 @@ public struct EditRecord: Sendable, Hashable, Codable {
     }
   }
 
+  /// What did the arithmetic.
+  ///
+  /// The edit made again is the same bit for bit where both are.
+  public struct Machine: Sendable, Hashable, Codable {
+    /// Threads.
+    public var threads: Int
+    /// The widest instructions of the processor that were used.
+    public var instructions: String
+
+    /// So many threads with such instructions.
+    public init(threads: Int, instructions: String) {
+      self.threads = threads
+      self.instructions = instructions
+    }
+  }
+
   /// What kind of edit.
   public enum Kind: String, Sendable, Hashable, Codable {
     /// Facts got other answers.
@@ -99,6 +115,8 @@ public struct EditRecord: Sendable, Hashable, Codable {
   public var schema = EditRecord.currentSchema
   /// `knedit` and its version.
   public var tool: String
+  /// What did the arithmetic; nil in records of before this was kept.
+  public var machine: Machine?
   /// What kind of edit.
   public var kind: Kind
   /// The checkpoint that was read.
@@ -141,12 +159,14 @@ public struct EditRecord: Sendable, Hashable, Codable {
 
   /// A record of the current form.
   public init(
-    tool: String, kind: Kind, source: Source, result: Source?, relations: String, relation: String, fact: Fact?,
+    tool: String, machine: Machine?, kind: Kind, source: Source, result: Source?, relations: String, relation: String,
+    fact: Fact?,
     newAnswer: String?, method: Method, location: Location, neurons: [Neuron], factIndices: [Int]?, prompts: [String],
     editedPrompt: String?, edits: [FactEdit]? = nil, heldBack: [String]? = nil, order: AnswerOrder? = nil, seed: UInt64,
     before: [String: Double], after: [String: Double]
   ) {
     self.tool = tool
+    self.machine = machine
     self.kind = kind
     self.source = source
     self.result = result

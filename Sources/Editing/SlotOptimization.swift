@@ -174,10 +174,11 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     return layers.filter { $0 < upperLayers(layerCount).lowerBound }
   }
 
-  /// Refuses a subject's layer that is no layer below the upper ones.
+  /// Refuses more upper layers than there are, and a subject's layer that is no layer below them.
   ///
-  /// - Throws: ``EditError/noSubjectLayer(_:below:)``.
-  public func requireSubjectLayers(_ layerCount: Int) throws(EditError) {
+  /// - Throws: ``EditError/tooManyLayers(_:of:)`` and ``EditError/noSubjectLayer(_:below:)``.
+  public func requireLayers(_ layerCount: Int) throws(EditError) {
+    guard layers <= layerCount else { throw .tooManyLayers(layers, of: layerCount) }
     let bound = upperLayers(layerCount).lowerBound
     if case .numbers(let numbers) = subjectLayers, let wrong = numbers.first(where: { $0 >= bound }) {
       throw .noSubjectLayer(wrong, below: bound)

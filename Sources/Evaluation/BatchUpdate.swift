@@ -88,7 +88,7 @@ public struct BatchUpdate: Sendable {
     let model = request.model
     try request.checkOutput()
     for edit in edits { try model.requireSpelled(subject: edit.fact.subject) }
-    try optimization.requireSubjectLayers(model.bert.configuration.layerCount)
+    try optimization.requireLayers(model.bert.configuration.layerCount)
     let questions = try EvaluationQuestions(
       updating: edits, heldBack: heldBack, in: request.catalogue, model: model, seed: request.seed)
     let outcome =
@@ -101,7 +101,8 @@ public struct BatchUpdate: Sendable {
       before: model, after: after, edits: edits, heldBack: heldBackPrompts, questions: questions,
       change: ChangeSize(of: neurons, from: model, to: after), order: request.order, threads: request.threads)
     let record = EditRecord(
-      tool: request.tool, kind: .update, source: try request.source(), result: nil, relations: request.relationsPath,
+      tool: request.tool, machine: request.machine, kind: .update, source: try request.source(), result: nil,
+      relations: request.relationsPath,
       relation: Set(edits.map(\.fact.relation)).sorted().joined(separator: ", "), fact: nil, newAnswer: nil,
       method: EditRecord.Method(name: .optimized, optimization: optimization, isSequential: isSequential),
       location: EditRecord.Location(outcome.located), neurons: neurons, factIndices: nil, prompts: [],

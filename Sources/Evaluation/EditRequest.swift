@@ -73,6 +73,9 @@ public struct EditRequest: Sendable {
     return located
   }
 
+  /// What does the arithmetic, for the record.
+  var machine: EditRecord.Machine { EditRecord.Machine(threads: threads.value, instructions: instructionSet) }
+
   /// The source, for the record.
   func source() throws -> EditRecord.Source {
     let file = model.checkpoint.weightsFile

@@ -93,7 +93,7 @@ public struct FactUpdate: Sendable {
       neurons = located.unsharedNeurons(of: try located.fact(fact))
       slots = try editing.valueSlots(of: neurons, in: model)
     case .optimized(let optimization):
-      try optimization.requireSubjectLayers(model.bert.configuration.layerCount)
+      try optimization.requireLayers(model.bert.configuration.layerCount)
       let update = try UpdateMethod.optimized(
         optimization, [edit], in: model, catalogue: request.catalogue, questions: questions, heldBack: heldBack,
         order: request.order, seed: request.seed, threads: request.threads)
@@ -110,7 +110,8 @@ public struct FactUpdate: Sendable {
       before: model, after: after, edit: edit, editedPrompt: prompts[edited], questions: questions,
       change: ChangeSize(of: neurons, from: model, to: after), order: request.order, threads: request.threads)
     let record = EditRecord(
-      tool: request.tool, kind: .update, source: try request.source(), result: nil, relations: request.relationsPath,
+      tool: request.tool, machine: request.machine, kind: .update, source: try request.source(), result: nil,
+      relations: request.relationsPath,
       relation: fact.relation, fact: fact, newAnswer: newAnswer, method: method.recorded,
       location: EditRecord.Location(located), neurons: neurons, factIndices: nil, prompts: prompts,
       editedPrompt: prompts[edited], heldBack: heldBack.isEmpty ? nil : heldBack.map(\.pattern),

@@ -59,6 +59,7 @@ public struct RelationErasure: Sendable {
       located = try request.locate(facts.map { ($0, relation.prompts(for: $0)) }, progress: progress)
       neurons = located.mostFrequentNeurons(top).map(\.neuron)
     case .optimized(let optimization):
+      try optimization.requireLayers(model.bert.configuration.layerCount)
       neurons = []
       if request.located != nil {
         located = try request.locate([], progress: progress)
@@ -95,7 +96,8 @@ public struct RelationErasure: Sendable {
       order: request.order, threads: request.threads)
     let asked = Set(judged)
     let record = EditRecord(
-      tool: request.tool, kind: .erase, source: try request.source(), result: nil, relations: request.relationsPath,
+      tool: request.tool, machine: request.machine, kind: .erase, source: try request.source(), result: nil,
+      relations: request.relationsPath,
       relation: relation.name, fact: nil, newAnswer: nil, method: method.recorded,
       location: EditRecord.Location(located), neurons: neurons,
       factIndices: relation.facts.indices.filter { asked.contains(relation.facts[$0]) },

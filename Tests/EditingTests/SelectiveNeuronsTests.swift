@@ -54,10 +54,12 @@ struct SlotOptimizationTests {
     #expect(optimization.editedLayers(count) == expected + (count - upper..<count))
     #expect(SubjectLayers(rawValue: layers.rawValue) == layers)
     if layers == .numbers([2, 4]) {
-      #expect(throws: EditError.noSubjectLayer(4, below: 4)) { try optimization.requireSubjectLayers(count) }
+      #expect(throws: EditError.noSubjectLayer(4, below: 4)) { try optimization.requireLayers(count) }
     } else {
-      try optimization.requireSubjectLayers(count)
+      try optimization.requireLayers(count)
     }
+    optimization.layers = count + 1
+    #expect(throws: EditError.tooManyLayers(count + 1, of: count)) { try optimization.requireLayers(count) }
   }
 
   @Test(

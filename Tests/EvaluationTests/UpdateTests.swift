@@ -4,6 +4,7 @@ import Editing
 import Evaluation
 import FixtureFiles
 import Foundation
+import Kernels
 import Neurons
 import Relations
 import Testing
@@ -48,6 +49,7 @@ struct UpdateTests {
       #expect(record.result?.sha256 == (try fingerprint(of: written.checkpoint.weightsFile)))
       #expect(record.prompts.contains(try #require(record.editedPrompt)))
       #expect(record.method == .init(name: .paper, lambda1: 1, lambda2: 8))
+      #expect(record.machine == EditRecord.Machine(threads: 2, instructions: instructionSet))
     }
   }
 
