@@ -27,7 +27,7 @@ public struct OptimizedErasure: EditingMethod {
   /// An erasure of what `targets` ask.
   public init(
     targets: [AttributionTarget], answerCount: Int, neighbours: [EncodedPrompt],
-    optimization: SlotOptimization = .erasure, threads: ThreadCount = .allCores
+    optimization: SlotOptimization, threads: ThreadCount = .allCores
   ) {
     self.targets = targets
     self.answerCount = answerCount

@@ -72,11 +72,13 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     slots: 32, layers: 1, subjectLayers: .middle, confidence: 0.99, steps: 40, rate: 0.06, neighbourWeight: 40,
     sameRelation: 150, otherRelations: 250, sameSubject: 24, heeded: 48, form: .keyed)
 
-  /// The defaults of an erasure.
-  public static let erasure = SlotOptimization(
-    slots: 64, layers: 2, subjectLayers: .absent, confidence: 0.9, steps: 200, rate: 0.05, neighbourWeight: 60,
-    sameRelation: 0, otherRelations: 1500, heeded: 1500, form: .free,
-    following: .all)
+  /// The defaults of an erasure in a model with so many layers, of which it edits the upper two thirds.
+  public static func erasure(layerCount: Int) -> SlotOptimization {
+    SlotOptimization(
+      slots: 64, layers: max(1, (2 * layerCount + 1) / 3), subjectLayers: .absent, confidence: 0.9, steps: 100,
+      rate: 0.05,
+      neighbourWeight: 60, sameRelation: 0, otherRelations: 1500, heeded: 1500, form: .free, following: .all)
+  }
 
   /// All of it.
   public init(

@@ -71,7 +71,9 @@ struct EraseCommand: ParsableCommand {
         tool: "knedit \(Knedit.version)",
         threads: model.threadCount, memory: options.memory.bytes), facts: facts,
       method: method == .paper
-        ? .paper(top: top ?? 20, fill: fill ?? .zero) : .optimized(optimization.optimization(.erasure)))
+        ? .paper(top: top ?? 20, fill: fill ?? .zero)
+        : .optimized(
+          optimization.optimization(.erasure(layerCount: opened.bert.configuration.layerCount))))
     let progress = Progress(
       "Locating (prompts)", total: erasure.locating.count * relation.templates.count, quiet: printing.quiet)
     let plan = try erasure.plan { progress.update($0) }

@@ -193,11 +193,14 @@ struct EditOutputOptions: ParsableArguments {
 }
 
 /// The help of an option of optimised edits: what it is, and what it is where it is not given.
+///
+/// - Parameter erasure: The default of erasures, where it depends on the model.
 private func help<Value>(
-  _ text: String, _ value: KeyPath<SlotOptimization, Value>, isForErasuresToo: Bool = true,
+  _ text: String, _ value: KeyPath<SlotOptimization, Value>, erasure: String? = nil, isForErasuresToo: Bool = true,
   valueName: String? = nil
 ) -> ArgumentHelp {
-  let (update, erasure) = (SlotOptimization.update[keyPath: value], SlotOptimization.erasure[keyPath: value])
+  let update = SlotOptimization.update[keyPath: value]
+  let erasure = erasure ?? "\(SlotOptimization.erasure(layerCount: 1)[keyPath: value])"
   return ArgumentHelp(
     "For optimized: \(text) (default: \(update)\(isForErasuresToo ? " for update, \(erasure) for erase" : ""))",
     valueName: valueName)
@@ -208,7 +211,7 @@ struct OptimizationOptions: ParsableArguments {
   @Option(help: help("value slots at most, for each fact of an update or for an erasure.", \.slots))
   var slots: Int?
 
-  @Option(help: help("how many of the upper layers neurons are taken from.", \.layers))
+  @Option(help: help("how many of the upper layers neurons are taken from.", \.layers, erasure: "two thirds"))
   var layers: Int?
 
   @Option(

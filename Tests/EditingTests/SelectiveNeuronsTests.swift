@@ -69,6 +69,13 @@ struct SlotOptimizationTests {
     #expect(SubjectLayers(rawValue: "3, 1") == .numbers([1, 3]))
   }
 
+  @Test("an erasure edits the upper two thirds of the layers", arguments: [(1, 1), (2, 1), (4, 3), (6, 4), (12, 8)])
+  func erasedLayers(count: Int, expected: Int) throws {
+    let optimization = SlotOptimization.erasure(layerCount: count)
+    #expect(optimization.layers == expected && optimization.isSound)
+    try optimization.requireLayers(count)
+  }
+
   @Test("a record of before there were keys, or subjects' layers, means what was done then")
   func olderRecords() throws {
     let json =

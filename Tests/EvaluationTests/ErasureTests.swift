@@ -44,7 +44,7 @@ struct GivenErasureTests {
         relation.facts.map { ($0, relation.prompts(for: $0)) }, relation: "R2", method: .attribution(.riemann(steps: 2))
       )
       let request = try fixture.request(directory.appending(path: "out"), relation: "R2", located: located)
-      var optimization = SlotOptimization.erasure
+      var optimization = SlotOptimization.erasure(layerCount: fixture.model.bert.configuration.layerCount)
       optimization.steps = 2
       for method in [ErasureMethod.paper(top: 3, fill: .zero), .optimized(optimization)] {
         let plan = try RelationErasure(request: request, facts: [relation.facts[1]], method: method).plan()
