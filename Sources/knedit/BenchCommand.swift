@@ -50,7 +50,7 @@ struct BenchCommand: ParsableCommand {
   }
 
   func run() throws {
-    try result.check()
+    try result.check(others: relations.files)
     let opened = try model.openModel(quiet: printing.quiet)
     var prompts = text
     if prompts.isEmpty {

@@ -10,7 +10,8 @@ struct EvaluateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "evaluate", abstract: "Judge an edit from its record, beside the same edit on random neurons.",
     discussion: """
-      Both checkpoints must be the ones of the record, which their fingerprints tell. Where the written checkpoint is \
+      Model and relations are the record's, unless --model and --relations say where else they are. Both checkpoints must be \
+      the ones of the record, which their fingerprints tell. Where the written checkpoint is \
       not at hand, the edit is made again in memory.
       """)
 
@@ -23,7 +24,7 @@ struct EvaluateCommand: ParsableCommand {
   @OptionGroup var result: ResultFileOptions
 
   func run() throws {
-    try result.check()
+    try result.check(others: [self.record] + relations.files)
     let url = URL(filePath: record)
     let record = try EditRecord(contentsOf: url)
     let source = try MaskedLanguageModel(opening: sourceLocation(record))
@@ -76,7 +77,12 @@ struct EvaluateCommand: ParsableCommand {
     return beside
   }
 
-  /// The source: as given now, as recorded, or the bundled demo when the recorded path is not there.
+  private struct MissingModel: Error, CustomStringConvertible {
+    let path: String
+    var description: String { "The record's model, \(path), is not there; say where it is with --model." }
+  }
+
+  /// The source: as given now, as recorded, or the bundled demo when the recorded path is not there and it is the model meant.
   private func sourceLocation(_ record: EditRecord) throws -> URL {
     if let given = model.model { return URL(filePath: given) }
     let recorded = URL(filePath: record.source.model)
@@ -84,6 +90,10 @@ struct EvaluateCommand: ParsableCommand {
       let file = recorded.appending(path: fileName(record.source))
       return FileManager.default.fileExists(atPath: file.path) ? file : recorded
     }
-    return URL(filePath: try DemoCheckpoint.path())
+    let demo = (try? DemoCheckpoint.path()).map { URL(filePath: $0).appending(path: fileName(record.source)) }
+    guard let demo, (try? fingerprint(of: demo)) == record.source.sha256 else {
+      throw MissingModel(path: record.source.model)
+    }
+    return demo
   }
 }

@@ -32,7 +32,7 @@ struct LocateCommand: ParsableCommand {
   }
 
   func run() throws {
-    try result.check()
+    try result.check(others: [attributions, selecting.facts] + relations.files)
     let catalogue = try relations.open()
     let selection = try selecting.selection()
     var names: Set<String> = []

@@ -46,7 +46,7 @@ struct PredictCommand: ParsableCommand {
   }
 
   func run() throws {
-    try result.check()
+    try result.check(others: [file])
     var texts = text
     if let file {
       guard let content = try? String(contentsOf: URL(filePath: file), encoding: .utf8) else {

@@ -18,6 +18,9 @@ struct RelationOptions: ParsableArguments {
   @Option(help: "A directory of relations in PARAREL's layout. Default: the bundled demo's.")
   var relations: String?
 
+  /// The files of these relations' facts that a result could be written over.
+  var files: [String?] { [relations.map { $0 + "/facts.json" }] }
+
   func path() throws -> String { try relations ?? DemoCheckpoint.path() + "/relations" }
 
   func open() throws -> RelationCatalogue { try RelationCatalogue(directory: URL(filePath: path())) }
@@ -67,9 +70,19 @@ struct ResultFileOptions: ParsableArguments {
   @Option(name: .shortAndLong, help: "Write the results to this file in place of standard output.")
   var output: String?
 
-  /// Refuses, before any work is done, a file that may be part of a model.
-  func check() throws {
-    if let output { try Checkpoint.requireNoPart(URL(filePath: output).resolvingSymlinksInPath()) }
+  /// Refuses, before any work is done, a file that may be part of a model, and one of the command's other files.
+  func check(others: [String?] = []) throws {
+    guard let output else { return }
+    let place = URL(filePath: output).resolvingSymlinksInPath()
+    try Checkpoint.requireNoPart(place)
+    if let same = others.compactMap({ $0 }).first(where: { URL(filePath: $0).resolvingSymlinksInPath() == place }) {
+      throw TakenFile(path: same)
+    }
+  }
+
+  private struct TakenFile: Error, CustomStringConvertible {
+    let path: String
+    var description: String { "\(path) is another file of this command; name another with --output." }
   }
 }
 

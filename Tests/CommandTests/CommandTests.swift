@@ -371,6 +371,44 @@ struct CommandTests {
     #expect(passes.allSatisfy { ($0["seconds"] as? Double ?? 0) > 0 && ($0["gigaOperations"] as? Double ?? 0) > 0 })
   }
 
+  @Test("results are not written over the files that a command reads, nor over its other results")
+  func outputsOverInputs() throws {
+    try FixtureFiles.withDirectory { directory in
+      let relations = directory.appending(path: "relations")
+      try FileManager.default.copyItem(at: FixtureFiles.directory.appending(path: "relations"), to: relations)
+      let facts = relations.appending(path: "facts.json")
+      let lines = directory.appending(path: "lines.txt")
+      try "a swan is [MASK] .\n".write(to: lines, atomically: true, encoding: .utf8)
+      let (contents, before) = (try Data(contentsOf: lines), try Data(contentsOf: facts))
+      let predict = try Command("predict", "--file", lines.path, "-o", lines.path, "--model", Command.model)
+      #expect(predict.failedPlainly && predict.errors.contains("another file of this command"))
+      let locating = ["locate", "--relation", "R1", "--limit", "1", "--model", Command.model, "--quiet"]
+      #expect(try Command(locating + ["--relations", relations.path, "-o", facts.path]).failedPlainly)
+      let scores = directory.appending(path: "scores.h5").path
+      #expect(
+        try Command(locating + ["--relations", relations.path, "--attributions", scores, "-o", scores]).failedPlainly)
+      let record = directory.appending(path: "record.json").path
+      #expect(try Command("evaluate", record, "-o", record).failedPlainly)
+      #expect(try Data(contentsOf: lines) == contents && Data(contentsOf: facts) == before)
+      #expect(!FileManager.default.fileExists(atPath: scores))
+    }
+  }
+
+  @Test("a record whose model is not there says which one is missed")
+  func missingSource() throws {
+    try FixtureFiles.withDirectory { directory in
+      let root = FixtureFiles.directory.deletingLastPathComponent().deletingLastPathComponent()
+      let record = try String(contentsOf: root.appending(path: "Edits/update-ireland-paper.json"), encoding: .utf8)
+      let sha256 = try #require(record.firstMatch(of: /"source"[^}]*"sha256" : "([0-9a-f]+)"/)).output.1
+      let other = directory.appending(path: "edit.json")
+      try record.replacingOccurrences(of: sha256, with: String(repeating: "0", count: 64))
+        .replacingOccurrences(of: "Checkpoints/demo", with: "gone/model").write(
+          to: other, atomically: true, encoding: .utf8)
+      let run = try Command("evaluate", other.path)
+      #expect(run.failedPlainly && run.errors.contains("gone/model") && run.errors.contains("--model"))
+    }
+  }
+
   @Test(
     "the shipped records are judged again from the demo checkpoint, and say what their table says",
     arguments: [("update-ireland", 1...1), ("update-ireland-paper", 0...0), ("erase-currency", 0.95...1)])
