@@ -76,8 +76,8 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public static func erasure(layerCount: Int) -> SlotOptimization {
     SlotOptimization(
       slots: 64, layers: max(1, (2 * layerCount + 1) / 3), subjectLayers: .absent, confidence: 0.9, steps: 100,
-      rate: 0.05,
-      neighbourWeight: 60, sameRelation: 0, otherRelations: 1500, heeded: 1500, form: .free, following: .all)
+      rate: 0.05, neighbourWeight: 60, sameRelation: 0, otherRelations: 1500, heeded: 1500, form: .free, following: .all
+    )
   }
 
   /// All of it.
@@ -192,7 +192,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
 
   /// The last steps, in which every word piece follows: they make good what the others did not see, how the change spreads
   /// from the edited pieces to the rest.
-  private func stepsOfAll(_ steps: Int) -> Int { following == .all ? steps : (steps + 3) / 4 }
+  private var stepsOfAll: Int { (steps + 3) / 4 }
 
   /// After so many steps each time, it looks whether the word pieces that matter still do.
   static let stepsBetweenLooks = 8
@@ -266,7 +266,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
         current = objective(following, pieces: Set(vocabulary))
       }
       var state = current.evaluate(changes())
-      if !isExact, step >= last - stepsOfAll(last) || isReached(state) {
+      if !isExact, step >= last - stepsOfAll || isReached(state) {
         (current, isExact) = (objective(.all, pieces: current.pieces), true)
         state = current.evaluate(changes())
       }

@@ -24,11 +24,12 @@ struct EvaluateCommand: ParsableCommand {
   @OptionGroup var result: ResultFileOptions
 
   func run() throws {
-    try result.check(others: [self.record] + relations.files)
     let url = URL(filePath: record)
     let record = try EditRecord(contentsOf: url)
     let source = try MaskedLanguageModel(opening: sourceLocation(record))
-    let catalogue = try RelationCatalogue(directory: relationsLocation(record, source: source.checkpoint.directory))
+    let relations = try relationsLocation(record, source: source.checkpoint.directory)
+    try result.check(others: [url.path] + RelationOptions.files(in: relations.path))
+    let catalogue = try RelationCatalogue(directory: relations)
     let written = try record.result.flatMap { result in
       let beside = [url, url.deletingLastPathComponent()].map { $0.appending(path: fileName(result)) }
       let recorded = URL(filePath: result.model).appending(path: fileName(result))

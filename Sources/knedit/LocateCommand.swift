@@ -32,7 +32,9 @@ struct LocateCommand: ParsableCommand {
   }
 
   func run() throws {
-    try result.check(others: [attributions, selecting.facts] + relations.files)
+    let read = [selecting.facts] + RelationOptions.files(in: try relations.path())
+    try result.check(others: read + [attributions])
+    if let attributions { try ResultFileOptions.requireFree(attributions, others: read) }
     let catalogue = try relations.open()
     let selection = try selecting.selection()
     var names: Set<String> = []

@@ -18,8 +18,12 @@ struct RelationOptions: ParsableArguments {
   @Option(help: "A directory of relations in PARAREL's layout. Default: the bundled demo's.")
   var relations: String?
 
-  /// The files of these relations' facts that a result could be written over.
-  var files: [String?] { [relations.map { $0 + "/facts.json" }] }
+  /// The files that the relations of a directory are read from.
+  static func files(in directory: String) -> [String] {
+    let patterns = directory + "/patterns"
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: patterns)) ?? []
+    return [directory + "/facts.json"] + names.map { patterns + "/" + $0 }
+  }
 
   func path() throws -> String { try relations ?? DemoCheckpoint.path() + "/relations" }
 
@@ -72,17 +76,21 @@ struct ResultFileOptions: ParsableArguments {
 
   /// Refuses, before any work is done, a file that may be part of a model, and one of the command's other files.
   func check(others: [String?] = []) throws {
-    guard let output else { return }
-    let place = URL(filePath: output).resolvingSymlinksInPath()
+    if let output { try Self.requireFree(output, others: others) }
+  }
+
+  /// The same for a result by any option.
+  static func requireFree(_ path: String, others: [String?]) throws {
+    let place = URL(filePath: path).resolvingSymlinksInPath()
     try Checkpoint.requireNoPart(place)
-    if let same = others.compactMap({ $0 }).first(where: { URL(filePath: $0).resolvingSymlinksInPath() == place }) {
-      throw TakenFile(path: same)
+    if others.contains(where: { $0.map { URL(filePath: $0).resolvingSymlinksInPath() } == place }) {
+      throw TakenFile(path: path)
     }
   }
 
   private struct TakenFile: Error, CustomStringConvertible {
     let path: String
-    var description: String { "\(path) is another file of this command; name another with --output." }
+    var description: String { "\(path) is another file of this command; write the result to one of its own." }
   }
 }
 

@@ -387,9 +387,16 @@ struct CommandTests {
       let scores = directory.appending(path: "scores.h5").path
       #expect(
         try Command(locating + ["--relations", relations.path, "--attributions", scores, "-o", scores]).failedPlainly)
-      let record = directory.appending(path: "record.json").path
-      #expect(try Command("evaluate", record, "-o", record).failedPlainly)
+      #expect(try Command(locating + ["--relations", relations.path, "--attributions", facts.path]).failedPlainly)
+      let root = FixtureFiles.directory.deletingLastPathComponent().deletingLastPathComponent()
+      let (record, demo) = (directory.appending(path: "record.json"), root.appending(path: "Checkpoints/demo").path)
+      try FileManager.default.copyItem(at: root.appending(path: "Edits/update-ireland-paper.json"), to: record)
+      let recorded = try Data(contentsOf: record)
+      let evaluate = try Command(
+        "evaluate", record.path, "-o", record.path, "--model", demo, "--relations", demo + "/relations")
+      #expect(evaluate.failedPlainly && evaluate.errors.contains("another file of this command"))
       #expect(try Data(contentsOf: lines) == contents && Data(contentsOf: facts) == before)
+      #expect(try Data(contentsOf: record) == recorded)
       #expect(!FileManager.default.fileExists(atPath: scores))
     }
   }
