@@ -22,6 +22,14 @@ public struct Prediction: Sendable {
   /// One more than the number of word pieces that are more probable than `id`.
   public func rank(of id: Int) -> Int { logProbabilities.count { $0 > logProbabilities[id] } + 1 }
 
+  /// The Kullback-Leibler divergence from another prediction, Σ P_other · (ln P_other − ln P), in nats.
+  public func divergence(from other: Prediction) -> Double {
+    zip(other.logProbabilities, logProbabilities).reduce(0.0) { sum, pair in
+      // e^−30 of anything is nothing, and not worth an exponential.
+      pair.0 < -30 ? sum : sum + exp(Double(pair.0)) * Double(pair.0 - pair.1)
+    }
+  }
+
   /// The `count` most probable word pieces, most probable first, equals by id.
   public func top(_ count: Int) -> [Int] {
     let order = logProbabilities.indices.sorted {

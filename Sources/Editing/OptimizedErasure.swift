@@ -6,16 +6,20 @@ import Neurons
 /// An erasure of a relation by optimisation: one set of value slots after which every fact's answer is no more likely
 /// than the relation's other answers, while other relations stay.
 ///
-/// Minimises the mean over the relation's prompts of |ln P(t) − ln m| plus weight · mean KL(before ‖ now) over the
+/// Minimises the mean over the relation's prompts of |ln P(t) − ln m| plus weight · mean KL(before ‖ now) over
 /// neighbours. m is ``ownShare`` of an even share among the relation's answers, so that t ends among the others, and not at
 /// the level of noise in a vocabulary of thousands; what is taken from t goes to what the model holds likely besides.
+///
+/// An erasure disturbs few relations, those that ask nearly the same, and these much. So a short trial beside as many
+/// neighbours of each relation comes first. Then the neighbours are drawn anew, most of them from the relations that it
+/// disturbed, and the erasure is made. Prompts that the model answers rightly go first: there is something to keep.
 public struct OptimizedErasure: EditingMethod {
   /// Prompts of the relation with the word piece each should no longer prefer.
   public let targets: [AttributionTarget]
   /// How many answers the relation has.
   public let answerCount: Int
-  /// Prompts on which the model shall keep what it says.
-  public let neighbours: [EncodedPrompt]
+  /// Per other relation, prompts from which neighbours are taken, in that order, with their right answers.
+  public let others: [[AttributionTarget]]
   /// What steers the optimisation.
   public let optimization: SlotOptimization
   /// Threads to use.
@@ -23,44 +27,127 @@ public struct OptimizedErasure: EditingMethod {
 
   /// The P that a fact's answer is brought to, as a share of one by the number of the relation's answers.
   static let ownShare = 0.5
+  /// What the trial takes of the steps, of the targets and of the neighbours.
+  static let trialShare = 0.25
+  /// The part of the neighbours that is drawn by what the trial disturbed; of the rest each relation gives as many.
+  static let nearShare = 0.7
+  /// The part of the neighbours that one relation gives at most; twice an even part where that is more.
+  static let mostOfOne = 0.25
+  /// Prompts among which those that the model answers rightly are looked for, for each neighbour.
+  public static let candidatesPerNeighbour = 2
 
   /// An erasure of what `targets` ask.
   public init(
-    targets: [AttributionTarget], answerCount: Int, neighbours: [EncodedPrompt],
-    optimization: SlotOptimization, threads: ThreadCount = .allCores
+    targets: [AttributionTarget], answerCount: Int, others: [[AttributionTarget]], optimization: SlotOptimization,
+    threads: ThreadCount = .allCores
   ) {
     self.targets = targets
     self.answerCount = answerCount
-    self.neighbours = neighbours
+    self.others = others.filter { !$0.isEmpty }
     self.optimization = optimization
     self.threads = threads
-  }
-
-  /// What the edit asks of the model: the targets in their order, then the neighbours.
-  ///
-  /// - Parameter lowestLayer: The lowest layer whose slots may change.
-  public func traced(in model: MaskedLanguageModel, from lowestLayer: Int) -> TracedGoals {
-    let level = Self.ownShare / Double(max(1, answerCount))
-    let goals = targets.map {
-      OutputGoal(prompt: $0.prompt, wanted: .level($0.answer, at: level), weight: 1 / Double(targets.count))
-    }
-    return TracedGoals(
-      model.bert, goals + optimization.staying(neighbours), from: lowestLayer, threads: threads)
-  }
-
-  /// The slots after the edit.
-  ///
-  /// - Parameter traced: What ``traced(in:from:)`` gives.
-  public func valueSlots(of neurons: [Neuron], traced: TracedGoals) -> [ValueSlot] {
-    let questions = Dictionary(grouping: targets.indices, by: { targets[$0].answer }).sorted { $0.key < $1.key }
-    return withProductThreads(traced.threads) {
-      optimization.minimize(traced, questions: questions.map(\.value), neurons: neurons)
-    }
   }
 
   /// The slots after the edit.
   public func valueSlots(of neurons: [Neuron], in model: MaskedLanguageModel) -> [ValueSlot] {
     guard let lowest = neurons.map(\.layer).min() else { return [] }
-    return valueSlots(of: neurons, traced: traced(in: model, from: lowest))
+    return choose(in: model, from: lowest) { _, _ in neurons }.slots
+  }
+
+  /// The neurons to move and their slots after the edit.
+  ///
+  /// - Parameters:
+  ///   - model: The model as it is.
+  ///   - lowestLayer: The lowest layer whose slots may change.
+  ///   - neurons: The neurons to move, from goals of which the range given are the relation's prompts and the last ones the
+  ///     neighbours; called for the trial and for the erasure.
+  /// - Throws: What `neurons` throws.
+  public func choose(
+    in model: MaskedLanguageModel, from lowestLayer: Int,
+    neurons: (TracedGoals, Range<Int>) throws -> [Neuron]
+  ) rethrows -> (neurons: [Neuron], slots: [ValueSlot]) {
+    let count = optimization.otherRelations
+    guard others.reduce(0, { $0 + $1.count }) > count, others.count > 1 else {
+      return try erase(optimization, targets, beside: others.flatMap { $0 }, model, lowestLayer, neurons)
+    }
+    let each = max(1, Int(Self.trialShare * Double(count)) / others.count)
+    let sample = rightFirst(others.map { _ in 2 * each }, in: model)
+    var trial = optimization
+    trial.steps = max(1, Int(Self.trialShare * Double(optimization.steps)))
+    let first = try erase(
+      trial, Array(targets.prefix(max(1, Int(Self.trialShare * Double(targets.count))))),
+      beside: sample.flatMap { $0.prefix(each) }, model, lowestLayer, neurons)
+    // What it did not see tells more; a relation that has no more is judged by what there is.
+    let unseen = sample.map { $0.count > each ? Array($0.dropFirst(each)) : $0 }
+    let shares = Self.shares(of: count, by: divergences(on: unseen, from: model, to: model.replacing(first.slots)))
+    return try erase(
+      optimization, targets, beside: rightFirst(shares, in: model).flatMap { $0 }, model, lowestLayer, neurons)
+  }
+
+  private func erase(
+    _ optimization: SlotOptimization, _ targets: [AttributionTarget], beside neighbours: [AttributionTarget],
+    _ model: MaskedLanguageModel, _ lowestLayer: Int, _ neurons: (TracedGoals, Range<Int>) throws -> [Neuron]
+  ) rethrows -> (neurons: [Neuron], slots: [ValueSlot]) {
+    let level = Self.ownShare / Double(max(1, answerCount))
+    let goals = targets.map {
+      OutputGoal(prompt: $0.prompt, wanted: .level($0.answer, at: level), weight: 1 / Double(targets.count))
+    }
+    let traced = TracedGoals(
+      model.bert, goals + optimization.staying(neighbours.map(\.prompt)), from: lowestLayer, threads: threads)
+    let chosen = try neurons(traced, targets.indices)
+    let questions = Dictionary(grouping: targets.indices, by: { targets[$0].answer }).sorted { $0.key < $1.key }
+    let slots = withProductThreads(threads) {
+      optimization.minimize(traced, questions: questions.map(\.value), neurons: chosen)
+    }
+    return (chosen, slots)
+  }
+
+  /// So many prompts of each relation, of the first ``candidatesPerNeighbour`` times as many those first that the model
+  /// answers rightly.
+  func rightFirst(_ counts: [Int], in model: MaskedLanguageModel) -> [[AttributionTarget]] {
+    let candidates = zip(others, counts).map { Array($0.prefix(Self.candidatesPerNeighbour * $1)) }
+    let flat = candidates.flatMap { $0 }
+    let isRight = model.bert.predict(flat.map(\.prompt), threads: threads) { $1.best == flat[$0].answer }
+    var start = 0
+    return zip(candidates, counts).map { own, count in
+      defer { start += own.count }
+      let positions = own.indices
+      let right = positions.filter { isRight[start + $0] }
+      let wrong = positions.filter { !isRight[start + $0] }
+      return (right + wrong).prefix(count).map { own[$0] }
+    }
+  }
+
+  /// The mean divergence of each relation's prompts, in nats.
+  private func divergences(
+    on prompts: [[AttributionTarget]], from model: MaskedLanguageModel, to edited: MaskedLanguageModel
+  ) -> [Double] {
+    let flat = prompts.flatMap { $0 }.map(\.prompt)
+    let before = model.bert.predict(flat, threads: threads) { $1 }
+    let found = edited.bert.predict(flat, threads: threads) { $1.divergence(from: before[$0]) }
+    var start = 0
+    return prompts.map { own in
+      defer { start += own.count }
+      return found[start..<start + own.count].reduce(0, +) / Double(max(1, own.count))
+    }
+  }
+
+  /// How many of `count` neighbours each relation gives, by how much a trial disturbed it.
+  static func shares(of count: Int, by divergences: [Double]) -> [Int] {
+    // Rounding may leave a little less than nothing.
+    let disturbed = divergences.map { $0.isFinite ? max(0, $0) : 0 }
+    let sum = disturbed.reduce(0, +)
+    let even = Double(count) / Double(max(1, divergences.count))
+    guard sum > 0 else { return disturbed.map { _ in Int(even.rounded(.up)) } }
+    let most = max(2 * even, mostOfOne * Double(count))
+    return disturbed.map {
+      max(1, Int(min(most, (1 - nearShare) * even + nearShare * Double(count) * $0 / sum).rounded()))
+    }
+  }
+
+  /// Prompts of one relation that may be asked for, where so many neighbours are wanted.
+  public static func mostCandidates(neighbours count: Int, relations: Int) -> Int {
+    let even = (count + relations - 1) / max(1, relations)
+    return candidatesPerNeighbour * max(2 * even, Int(mostOfOne * Double(count)) + 1)
   }
 }

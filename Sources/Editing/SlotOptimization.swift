@@ -67,7 +67,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// Which word pieces of each prompt follow the change in all but the last quarter of the steps.
   public var following: FollowedPieces
 
-  /// The defaults of an update, chosen on the measurements in docs/editing.md.
+  /// The defaults of an update, chosen on the measurements in Benchmarks/editing.md.
   public static let update = SlotOptimization(
     slots: 32, layers: 1, subjectLayers: .middle, confidence: 0.99, steps: 40, rate: 0.06, neighbourWeight: 40,
     sameRelation: 150, otherRelations: 250, sameSubject: 24, heeded: 48, form: .keyed)
@@ -76,7 +76,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public static func erasure(layerCount: Int) -> SlotOptimization {
     SlotOptimization(
       slots: 64, layers: max(1, (2 * layerCount + 1) / 3), subjectLayers: .absent, confidence: 0.9, steps: 100,
-      rate: 0.05, neighbourWeight: 60, sameRelation: 0, otherRelations: 1500, heeded: 1500, form: .free, following: .all
+      rate: 0.05, neighbourWeight: 20, sameRelation: 0, otherRelations: 1500, heeded: 1500, form: .free, following: .all
     )
   }
 

@@ -64,11 +64,10 @@ extension MaskedLanguageModel {
   ) -> (outcomes: [AnswerOutcome], divergences: [Double]) {
     let flat = questions.flatMap { $0 }
     let rows = bert.predict(flat.map(\.prompt), threads: threads) { index, prediction in
-      let divergence = zip(before[index], prediction.logProbabilities).reduce(0.0) { sum, pair in
-        // e^−30 of anything is nothing, and not worth an exponential.
-        pair.0 < -30 ? sum : sum + exp(Double(pair.0)) * Double(pair.0 - pair.1)
-      }
-      return (Piece(prediction, flat[index].answer), divergence)
+      (
+        Piece(prediction, flat[index].answer),
+        prediction.divergence(from: Prediction(logProbabilities: before[index]))
+      )
     }
     return (put(together: rows.map(\.0), questions), rows.map(\.1))
   }

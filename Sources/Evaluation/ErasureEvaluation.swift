@@ -13,6 +13,8 @@ public struct ErasureEvaluation: Sendable, Hashable, Encodable {
   public let intraPerplexityBefore, intraPerplexityAfter: Double
   /// Perplexity over other relations' prompts; nil where there are none.
   public let interPerplexityBefore, interPerplexityAfter: Double?
+  /// The same over those that were right before: what the model only guesses moves easily, and is no knowledge lost.
+  public let interPerplexityBeforeOfRight, interPerplexityAfterOfRight: Double?
   /// Share of the relation's prompts whose arg-max is the answer.
   public let intraAccuracyBefore, intraAccuracyAfter: Double
   /// Share of other relations' prompts whose arg-max is the answer; nil where there are none.
@@ -30,8 +32,12 @@ public struct ErasureEvaluation: Sendable, Hashable, Encodable {
     public let relation: String
     /// Perplexity over its prompts.
     public let before, after: Double
+    /// Perplexity over those that were right before; nil where there are none.
+    public let beforeOfRight, afterOfRight: Double?
     /// The rise, as a share of what it was.
     var rise: Double { after / before - 1 }
+    /// The same of those that were right before.
+    var riseOfRight: Double? { beforeOfRight.flatMap { before in afterOfRight.map { $0 / before - 1 } } }
   }
 
   /// The other relation whose perplexity rose most; nil without other relations.
@@ -39,11 +45,17 @@ public struct ErasureEvaluation: Sendable, Hashable, Encodable {
   /// The largest rise of another relation's perplexity, as a share of what it was; nil without other relations.
   public var largestRise: Double? { mostDisturbed?.rise }
 
+  /// The same, by those of its prompts that were right before.
+  public var mostDisturbedOfRight: (relation: String, rise: Double)? {
+    relations.compactMap { one in one.riseOfRight.map { (one.relation, $0) } }.max { $0.1 < $1.1 }
+  }
+
   /// The figures that a record keeps, on the source.
   var recordedBefore: [String: Double] {
     [
       "intraPerplexity": intraPerplexityBefore, "interPerplexity": interPerplexityBefore,
       "intraAccuracy": intraAccuracyBefore, "interAccuracy": interAccuracyBefore,
+      "interPerplexityOfRight": interPerplexityBeforeOfRight,
     ].compactMapValues { $0 }
   }
 
@@ -51,7 +63,9 @@ public struct ErasureEvaluation: Sendable, Hashable, Encodable {
   var recordedAfter: [String: Double] {
     [
       "intraPerplexity": intraPerplexityAfter, "interPerplexity": interPerplexityAfter,
-      "intraAccuracy": intraAccuracyAfter, "interAccuracy": interAccuracyAfter, "largestRise": largestRise,
+      "intraAccuracy": intraAccuracyAfter, "interAccuracy": interAccuracyAfter,
+      "interPerplexityOfRight": interPerplexityAfterOfRight, "largestRise": largestRise,
+      "largestRiseOfRight": mostDisturbedOfRight?.rise,
       "slots": Double(slots), "changeNorm": changeNorm,
     ].compactMapValues { $0 }
   }
@@ -76,9 +90,18 @@ public struct ErasureEvaluation: Sendable, Hashable, Encodable {
     (interPerplexityBefore, interPerplexityAfter) = (others?.before.perplexity, others?.after.perplexity)
     (intraAccuracyBefore, intraAccuracyAfter) = (own.accuracy, ownAfter.accuracy)
     (interAccuracyBefore, interAccuracyAfter) = (others?.before.accuracy, others?.after.accuracy)
+    /// Perplexities over those of `range` that were right before.
+    func ofRight(_ range: Range<Int>) -> (before: Double, after: Double)? {
+      let right = range.filter { other[$0].isBest }
+      return right.isEmpty ? nil : (right.map { other[$0] }.perplexity, right.map { otherAfter[$0] }.perplexity)
+    }
+    let allOfRight = ofRight(other.indices)
+    (interPerplexityBeforeOfRight, interPerplexityAfterOfRight) = (allOfRight?.before, allOfRight?.after)
     relations = questions.interRelations.map { name, range in
-      RelationPerplexity(
-        relation: name, before: other[range].perplexity, after: otherAfter[range].perplexity)
+      let right = ofRight(range)
+      return RelationPerplexity(
+        relation: name, before: other[range].perplexity, after: otherAfter[range].perplexity,
+        beforeOfRight: right?.before, afterOfRight: right?.after)
     }
     (slots, changeNorm) = (change.slots, change.norm)
   }

@@ -62,10 +62,13 @@ public enum ErasureMethod: Sendable, Hashable {
     }
     let neighbours = Neighbours(
       catalogue: catalogue, excluded: questions.facts, subjects: [], heldBack: [])
+    let names = catalogue.names.filter { $0 != relation.name }
+    let most = OptimizedErasure.mostCandidates(neighbours: parameters.otherRelations, relations: names.count)
     return OptimizedErasure(
       targets: Array(targets), answerCount: Set(facts.map(\.answer)).count,
-      neighbours: try neighbours.draw(
-        of: [relation.name], same: 0, others: parameters.otherRelations, in: model, using: &generator),
+      others: try names.map {
+        try neighbours.questions(of: $0, upTo: most, in: model, order: order, using: &generator)
+      },
       optimization: parameters, threads: threads)
   }
 }

@@ -45,6 +45,34 @@ struct Neighbours {
     return (inTurn.prefix(count) + others).compactMap { (try? model.encode($0))?.naming(model.subject(subject.name)) }
   }
 
+  /// Up to `count` prompts of a relation with the first word piece of their answers, as many facts as there are before any
+  /// is asked about again with another template.
+  ///
+  /// Facts whose answer the vocabulary cannot spell are left out.
+  func questions(
+    of name: String, upTo count: Int, in model: MaskedLanguageModel, order: AnswerOrder,
+    using generator: inout SeededGenerator
+  ) throws -> [AttributionTarget] {
+    let relation = try catalogue.relation(named: name)
+    let templates = relation.templates.filter { !heldBack.contains($0) }
+    let facts = relation.facts.filter {
+      !excluded.contains($0) && !subjects.contains($0.subject) && model.canAnswer($0)
+    }
+    .shuffled(using: &generator).map {
+      (fact: $0, first: Int.random(in: 0..<max(1, templates.count), using: &generator))
+    }
+    var result: [AttributionTarget] = []
+    for turn in templates.indices {
+      for (fact, first) in facts {
+        if result.count == count { return result }
+        let prompt = templates[(first + turn) % templates.count].prompt(subject: fact.subject)
+        // A subject that fills all positions cannot be asked about, and is no reason to fail.
+        if let asked = try? model.factors(prompt, answer: fact.answer, order: order).first { result.append(asked) }
+      }
+    }
+    return result
+  }
+
   private func draw(
     _ names: [String], _ count: Int, _ model: MaskedLanguageModel, _ generator: inout SeededGenerator
   ) throws -> [EncodedPrompt] {

@@ -83,10 +83,10 @@ public struct RelationErasure: Sendable {
       let erasure = try ErasureMethod.optimized(
         optimization, relation, judged, in: model, catalogue: request.catalogue, questions: questions,
         order: request.order, seed: request.seed, threads: request.threads)
-      let traced = erasure.traced(in: model, from: try NeuronSelection.lowestLayer(request, optimization))
-      neurons = try NeuronSelection(request, optimization, traced).choose(
-        among: candidates, for: erasure.targets.indices)
-      slots = erasure.valueSlots(of: neurons, traced: traced)
+      let lowest = try NeuronSelection.lowestLayer(request, optimization)
+      (neurons, slots) = try erasure.choose(in: model, from: lowest) { [candidates] traced, targets in
+        try NeuronSelection(request, optimization, traced).choose(among: candidates, for: targets)
+      }
     }
     guard !neurons.isEmpty, !judged.isEmpty else { throw EditError.noNeurons(relation: relation.name, subject: nil) }
     try request.check(slots)

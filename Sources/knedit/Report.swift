@@ -116,11 +116,15 @@ enum Report {
     }
     add("perplexity, the relation") { perplexity($0.intraPerplexityBefore, $0.intraPerplexityAfter) }
     add("perplexity, other relations") { perplexity($0.interPerplexityBefore, $0.interPerplexityAfter) }
+    add("  where it was right") { perplexity($0.interPerplexityBeforeOfRight, $0.interPerplexityAfterOfRight) }
     add("accuracy, the relation") { accuracy($0.intraAccuracyBefore, $0.intraAccuracyAfter) }
     add("accuracy, other relations") { accuracy($0.interAccuracyBefore, $0.interAccuracyAfter) }
     add("right before, wrong now") { Console.percent($0.successRate) }
     add("largest rise of a relation's perplexity") { e in
       e.mostDisturbed.map { String(format: "%+.1f %%", 100 * (e.largestRise ?? 0)) + " (\($0.relation))" }
+    }
+    add("  where it was right") { e in
+      e.mostDisturbedOfRight.map { String(format: "%+.1f %%", 100 * $0.rise) + " (\($0.relation))" }
     }
     add("value slots changed, ‖Δ‖") { "\($0.slots), \(Console.number($0.changeNorm))" }
     return figures.text + "\n\n" + summary(e)

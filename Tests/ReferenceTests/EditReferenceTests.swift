@@ -219,7 +219,7 @@ struct EditReferenceTests {
     // Cork is a word piece that the model was never trained on, as alike to thousands of others as a word can be.
     #expect(plan.evaluation.paraphraseSuccessRate == 1 && plan.evaluation.heldBackSuccessRate == 1)
     #expect(plan.evaluation.slots == SlotOptimization.update.slots)
-    // As docs/editing.md reports them, 99.6 % of other relations' answers stay; this edit's sample is of 5 facts.
+    // As Benchmarks/editing.md reports them, 99.6 % of other relations' answers stay; this edit's sample is of 5 facts.
     #expect(try #require(plan.evaluation.sideEffects.otherRelations).kept >= 0.95)
   }
 

@@ -1,0 +1,98 @@
+import BERT
+import FixtureFiles
+import Foundation
+import Neurons
+import Relations
+import Testing
+
+@testable import Editing
+
+@Suite("The neighbours of an optimised erasure")
+struct OptimizedErasureTests {
+  let model: MaskedLanguageModel
+  let catalogue: RelationCatalogue
+
+  init() throws {
+    model = try MaskedLanguageModel(opening: FixtureFiles.directory.appending(path: "keras"))
+    catalogue = try RelationCatalogue(directory: FixtureFiles.directory.appending(path: "relations"))
+  }
+
+  private func questions(_ name: String, facts: Range<Int>) throws -> [AttributionTarget] {
+    let relation = try catalogue.relation(named: name)
+    return try relation.facts[facts].flatMap { fact in
+      try relation.prompts(for: fact).flatMap { try model.factors($0, answer: fact.answer) }
+    }
+  }
+
+  private func erasure(_ others: [[AttributionTarget]], count: Int) throws -> OptimizedErasure {
+    var optimization = SlotOptimization.erasure(layerCount: 2)
+    (optimization.otherRelations, optimization.steps) = (count, 8)
+    return OptimizedErasure(
+      targets: try questions("R2", facts: 0..<3), answerCount: 3, others: others, optimization: optimization)
+  }
+
+  @Test("each relation gives some, those that a trial disturbed most, and none more than a quarter of many")
+  func shares() {
+    #expect(OptimizedErasure.shares(of: 100, by: [0, 0, 0, 0]) == [25, 25, 25, 25])
+    // A tenth each of 30, and the disturbed one a quarter of all.
+    #expect(
+      OptimizedErasure.shares(of: 100, by: [1] + Array(repeating: 0, count: 9)) == [25] + Array(repeating: 3, count: 9))
+    // Of few relations one gives up to twice an even part.
+    #expect(OptimizedErasure.shares(of: 90, by: [1, 0, 0]) == [60, 9, 9])
+    // 3 of 30 and, of 70, the shares of 1, 2 and 3 in 20.
+    #expect(
+      OptimizedErasure.shares(of: 100, by: [1, 2, 3, 2, 2, 2, 2, 2, 2, 2]) == [7, 10, 14, 10, 10, 10, 10, 10, 10, 10])
+    // No number, or a rounding below nothing, is no reason to fail.
+    #expect(OptimizedErasure.shares(of: 10, by: [.nan, -1e-9]) == [5, 5])
+  }
+
+  @Test("prompts that the model answers rightly come first, of twice as many as are wanted")
+  func right() throws {
+    let all = try questions("R1", facts: 0..<4) + questions("R2", facts: 0..<4)
+    let best = model.bert.predict(all.map(\.prompt)) { $1.best }
+    let wrong = zip(all, best).map { AttributionTarget(prompt: $0.prompt, answer: $1 == 0 ? 1 : 0) }
+    let right = zip(all, best).map { AttributionTarget(prompt: $0.prompt, answer: $1) }
+    let found = try erasure([[wrong[0], wrong[1], right[2], right[3], right[4]], [wrong[5], wrong[6]]], count: 3)
+      .rightFirst([2, 1], in: model)
+    #expect(found.map { $0.map(\.prompt) } == [[all[2].prompt, all[3].prompt], [all[5].prompt]])
+    // A right one beyond twice the number is not looked at.
+    let beyond = try erasure([[wrong[0], wrong[1], right[2]]], count: 1).rightFirst([1], in: model)
+    #expect(beyond.map { $0.map(\.prompt) } == [[all[0].prompt]])
+  }
+
+  @Test("a short trial has as many of each relation, and what it disturbed says how many the erasure has")
+  func trial() throws {
+    let others = [try questions("R2", facts: 3..<5), try questions("R1", facts: 0..<5)]
+    let erasure = try erasure(others, count: 6)
+    var asked: [TracedGoals] = []
+    func count(_ traced: TracedGoals) -> [Int] {
+      others.map { own in
+        traced.goals[traced.neighbours].count { goal in own.contains { $0.prompt == goal.prompt } }
+      }
+    }
+    let neurons = (0..<4).map { Neuron(layer: 1, index: $0) }
+    let slots = erasure.choose(in: model, from: 1) { traced, targets in
+      asked.append(traced)
+      #expect(traced.neighbours == targets.upperBound..<traced.goals.count)
+      return neurons
+    }.slots
+    try #require(asked.count == 2)
+    #expect(count(asked[0]) == [1, 1])
+    // Neither more than both together were to give, and both something.
+    #expect(count(asked[1]).allSatisfy { (1...5).contains($0) } && asked[1].neighbours.count > 2)
+    #expect(asked[0].neighbours.lowerBound < asked[1].neighbours.lowerBound)
+    #expect(slots.map(\.index) == [0, 1, 2, 3])
+  }
+
+  @Test("are all taken, without a trial, where no more are at hand than are wanted")
+  func few() throws {
+    var calls = 0
+    let others = [try questions("R1", facts: 0..<2)]
+    _ = try erasure(others, count: 100).choose(in: model, from: 1) { traced, _ in
+      calls += 1
+      #expect(traced.neighbours.count == others[0].count)
+      return [Neuron(layer: 1, index: 0)]
+    }
+    #expect(calls == 1)
+  }
+}
