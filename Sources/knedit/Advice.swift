@@ -30,3 +30,10 @@ struct AdvisedError: Error, CustomStringConvertible {
     }
   }
 }
+
+/// Input that a command cannot use, in a sentence that says what to give in its place.
+struct InputError: Error, CustomStringConvertible {
+  let description: String
+
+  init(_ sentence: String) { description = sentence }
+}

@@ -64,7 +64,7 @@ struct BenchCommand: ParsableCommand {
       }
       prompts = Array(rounds.prefix(limit))
       guard !prompts.isEmpty else {
-        throw ValidationError("The relations have no facts to make prompts of; give sentences with [MASK].")
+        throw InputError("The relations have no facts to make prompts of; give sentences with [MASK].")
       }
     }
     // Speed does not depend on the answer; the model's own first answer will do.

@@ -42,12 +42,9 @@ struct EraseCommand: ParsableCommand {
 
   func validate() throws {
     try method.requireOwn(
-      optimization, paper: [top.map { _ in "--top" }, fill.map { _ in "--fill" }].compactMap { $0 })
+      optimized: optimization.given, paper: [top.map { _ in "--top" }, fill.map { _ in "--fill" }].compactMap { $0 })
     if edit.neurons != nil { try options.requireNoneBesideNeurons() }
     guard top ?? 1 >= 1 else { throw ValidationError("--top must be at least 1.") }
-    if let option = optimization.givenForUpdatesOnly.first {
-      throw ValidationError("\(option) is for update; an erasure has no one subject and no new answer. Leave it out.")
-    }
   }
 
   func run() throws {
@@ -73,7 +70,7 @@ struct EraseCommand: ParsableCommand {
       method: method == .paper
         ? .paper(top: top ?? 20, fill: fill ?? .zero)
         : .optimized(
-          optimization.optimization(.erasure(layerCount: opened.bert.configuration.layerCount))))
+          optimization.applied(to: .erasure(layerCount: opened.bert.configuration.layerCount))))
     let progress = Progress(
       "Locating (prompts)", total: erasure.locating.count * relation.templates.count, quiet: printing.quiet)
     let plan = try erasure.plan { progress.update($0) }

@@ -13,7 +13,7 @@ struct PredictCommand: ParsableCommand {
   @Option(help: "How many answers to show.")
   var top = 10
 
-  @Option(help: "A file with one sentence a line.")
+  @Option(help: "A file with one sentence a line, or - for standard input.")
   var file: String?
 
   @OptionGroup var model: ModelOptions
@@ -25,11 +25,6 @@ struct PredictCommand: ParsableCommand {
       throw ValidationError("Give a sentence with [MASK], or a file of them with --file.")
     }
     guard top >= 1 else { throw ValidationError("--top must be at least 1.") }
-  }
-
-  struct MissingFile: Error, CustomStringConvertible {
-    let path: String
-    var description: String { "There is no \(path), or it is no UTF-8 text; --file takes one sentence a line." }
   }
 
   private struct Document: Encodable {
@@ -45,18 +40,24 @@ struct PredictCommand: ParsableCommand {
     let prompts: [Prompt]
   }
 
+  /// The text of a file, which may be a pipe.
+  private static func content(of file: String) throws -> String {
+    let handle = file == "-" ? FileHandle.standardInput : FileHandle(forReadingAtPath: file)
+    guard let data = try? handle?.readToEnd() ?? Data(), handle != nil,
+      let text = String(data: data, encoding: .utf8)
+    else { throw InputError("\(file) cannot be read, or is no UTF-8 text; --file takes one sentence a line.") }
+    return text
+  }
+
   func run() throws {
     try result.check(others: [file])
     var texts = text
     if let file {
-      guard let content = try? String(contentsOf: URL(filePath: file), encoding: .utf8) else {
-        throw MissingFile(path: file)
-      }
-      texts += content.split(whereSeparator: \.isNewline).map(String.init).filter {
+      texts += try Self.content(of: file).split(whereSeparator: \.isNewline).map(String.init).filter {
         !$0.trimmingCharacters(in: .whitespaces).isEmpty
       }
     }
-    guard !texts.isEmpty else { throw ValidationError("There is no sentence to look at.") }
+    guard !texts.isEmpty else { throw InputError("\(file ?? "") has no sentence; --file takes one a line.") }
     let opened = try model.openModel(quiet: printing.quiet)
     let prompts = try texts.map { try opened.encode($0) }
     let answers = opened.bert.predict(prompts, threads: model.threadCount) { _, prediction in

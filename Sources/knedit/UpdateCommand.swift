@@ -59,6 +59,7 @@ struct UpdateCommand: ParsableCommand {
 
   @OptionGroup var limits: LimitOptions
   @OptionGroup var optimization: OptimizationOptions
+  @OptionGroup var updating: UpdateOptimizationOptions
   @OptionGroup var edit: EditOutputOptions
   @OptionGroup var options: LocateOptions
   @OptionGroup var model: ModelOptions
@@ -80,9 +81,10 @@ struct UpdateCommand: ParsableCommand {
     }
     guard edits != nil || !oneByOne else { throw ValidationError("--one-by-one goes with --edits.") }
     try method.requireOwn(
-      optimization, paper: [lambda1.map { _ in "--lambda1" }, lambda2.map { _ in "--lambda2" }].compactMap { $0 })
+      optimized: optimization.given + updating.given,
+      paper: [lambda1.map { _ in "--lambda1" }, lambda2.map { _ in "--lambda2" }].compactMap { $0 })
     if edit.neurons != nil { try options.requireNoneBesideNeurons() }
-    if edit.neurons != nil, optimization.subjectLayers != nil {
+    if edit.neurons != nil, updating.subjectLayers != nil {
       throw ValidationError("--neurons says which neurons to take: leave out --subject-layers.")
     }
     guard [lambda1, lambda2].allSatisfy({ $0?.isFinite ?? true }) else {
@@ -102,13 +104,15 @@ struct UpdateCommand: ParsableCommand {
       tool: "knedit \(Knedit.version)", threads: model.threadCount, memory: options.memory.bytes)
   }
 
+  private var optimized: SlotOptimization { updating.applied(to: optimization.applied(to: .update)) }
+
   func run() throws {
     let catalogue = try relations.open()
     if let edits { return try runBatch(EditList(contentsOf: edits), catalogue) }
     let relation = try catalogue.relation(named: relation ?? "")
+    try requireTemplates([relation])
     let fact = try relation.fact(subject: subject ?? "", answer: from)
     let templates = try prompt.map { try Template($0) }
-    let optimized = optimization.optimization(.update)
     let update = FactUpdate(
       request: try request(catalogue, relation), fact: fact, newAnswer: to ?? "", ownPrompts: templates,
       method: method == .paper
@@ -129,12 +133,24 @@ struct UpdateCommand: ParsableCommand {
       printing: printing, write: { try update.write(plan) })
   }
 
+  /// Refuses to hold back more of the relations' templates than they can spare.
+  private func requireTemplates(_ relations: [Relation]) throws {
+    guard let holdOut else { return }
+    for relation in relations where holdOut >= relation.templates.count {
+      let count = relation.templates.count
+      throw InputError(
+        "\(relation.name) has \(count) template\(count == 1 ? "" : "s"), of which the edit needs one: --hold-out may be "
+          + "\(count - 1) at most.")
+    }
+  }
+
   private func runBatch(_ list: EditList, _ catalogue: RelationCatalogue) throws {
     let changes = try list.changes(in: catalogue)
     guard let first = changes.first else { throw EditError.noEdits }
+    try requireTemplates(Set(changes.map(\.fact.relation)).sorted().map { try catalogue.relation(named: $0) })
     let update = try BatchUpdate(
       request: try request(catalogue, try catalogue.relation(named: first.fact.relation)), changes: changes,
-      optimization: optimization.optimization(.update), heldBack: holdOut ?? 1, isSequential: oneByOne)
+      optimization: optimized, heldBack: holdOut ?? 1, isSequential: oneByOne)
     let progress = Progress("Locating (prompts)", total: update.promptCount, quiet: printing.quiet)
     let plan = try update.plan { progress.update($0) }
     try edit.deliver(

@@ -25,8 +25,8 @@ struct Command {
 
   init(_ arguments: String...) throws { try self.init(arguments) }
 
-  /// Runs it; `output` takes standard output in place of ``output``.
-  init(_ arguments: [String], output other: FileHandle? = nil) throws {
+  /// Runs it; `output` takes standard output in place of ``output``, and `input` is what it reads.
+  init(_ arguments: [String], input: String? = nil, output other: FileHandle? = nil) throws {
     let process = Process()
     process.executableURL = Self.executable
     process.arguments = arguments
@@ -38,6 +38,12 @@ struct Command {
     for url in [out, err] { try Data().write(to: url) }
     process.standardOutput = try other ?? FileHandle(forWritingTo: out)
     process.standardError = try FileHandle(forWritingTo: err)
+    if let input {
+      let pipe = Pipe()
+      process.standardInput = pipe
+      try pipe.fileHandleForWriting.write(contentsOf: Data(input.utf8))
+      try pipe.fileHandleForWriting.close()
+    }
     try process.run()
     process.waitUntilExit()
     status = process.terminationStatus

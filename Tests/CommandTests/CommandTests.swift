@@ -40,6 +40,14 @@ struct CommandTests {
     }
   }
 
+  @Test("predict reads sentences from a pipe", arguments: ["-", "/dev/stdin"])
+  func predictPipe(_ file: String) throws {
+    let sentence = "the capital of orvia is [MASK] ."
+    let run = try Command(["predict", "--file", file, "--model", Command.model], input: sentence + "\n")
+    #expect(run.status == 0 && run.errors.isEmpty)
+    #expect(try run.output == Command("predict", sentence, "--model", Command.model).output)
+  }
+
   @Test("locate prints the documented document, and writes scores when asked to")
   func locate() throws {
     try FixtureFiles.withDirectory { directory in
@@ -225,7 +233,11 @@ struct CommandTests {
     "bad input exits with 1, one sentence on standard error and nothing on standard output",
     arguments: [
       (["predict", "no mask"], "has no [MASK]"), (["predict", "[MASK] [MASK]"], "has 2 [MASK]s"),
-      (["predict", "--file", "nowhere.txt"], "nowhere.txt"),
+      (["predict", "--file", "nowhere.txt"], "nowhere.txt"), (["predict", "--file", "/dev/null"], "no sentence"),
+      (
+        ["update", "--relation", "R1", "--subject", "orvia", "--to", "Corin", "-o", "never", "--hold-out", "4"],
+        "3 at most"
+      ),
       (["locate", "--relation", "R3"], "R3"), (["locate", "--relation", "R1", "--subject", "orvja"], "orvia"),
       (["locate", "--relation", "R1", "--facts", "nowhere.json"], "nowhere.json"),
       (
