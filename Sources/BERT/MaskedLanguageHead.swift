@@ -62,16 +62,19 @@ struct MaskedLanguageHead {
     return (probabilities, gradient)
   }
 
-  /// The goals' weighted loss, P of each wanted answer, and the loss's gradient with respect to the states `[goals, hidden]`.
+  /// The goals' weighted loss, P of each wanted answer and whether it is the likeliest, and the loss's gradient with respect
+  /// to the states `[goals, hidden]`.
   ///
   /// - Parameters:
+  ///   - neighbourFactor: What the weights of goals that nothing should change are multiplied with.
   ///   - columns: The column of each word piece in this head's logits.
   ///   - before: The distributions that ``OutputGoal/Wanted/unchanged`` means, `[goals, pieces]`.
   ///   - negativeEntropies: Σ p · ln p of each.
   func goalGradient(
-    _ states: Matrix, _ goals: [OutputGoal], columns: [Int: Int], before: Matrix, negativeEntropies: [Double]
+    _ states: Matrix, _ goals: [OutputGoal], neighbourFactor: Double, columns: [Int: Int], before: Matrix,
+    negativeEntropies: [Double]
   ) -> (
-    loss: Double, probabilities: [Double?], gradient: Matrix
+    loss: Double, answers: [SlotGradients.Answer?], gradient: Matrix
   ) {
     let tape = Tape(rows: states.rows, hidden: states.columns)
     let logs = logits(states.all, tape: tape)
@@ -80,21 +83,27 @@ struct MaskedLanguageHead {
     softmax(distribution.all)
     logSoftmax(logs.all)
     var loss = 0.0
-    var probabilities: [Double?] = []
+    var answers: [SlotGradients.Answer?] = []
     for (row, goal) in goals.enumerated() {
       let gradient = distribution.rows(row, count: 1)
       var weight = goal.weight
-      var probability: Double?
+      var answer: SlotGradients.Answer?
+      func said(_ column: Int) -> SlotGradients.Answer {
+        let own = logs[row, column]
+        return SlotGradients.Answer(
+          probability: exp(Double(own)), isLikeliest: logs.rows(row, count: 1).values.allSatisfy { $0 <= own })
+      }
       switch goal.wanted {
       case .answer(let piece, let least):
         guard let column = columns[piece] else {
           preconditionFailure("a goal's word piece is always among the columns")
         }
         let missing = log(least) - Double(logs[row, column])
-        probability = exp(Double(logs[row, column]))
+        answer = said(column)
         if missing > 0 { loss += weight * missing } else { weight = 0 }
         distribution[row, column] -= 1
       case .unchanged:
+        weight *= neighbourFactor
         loss += weight * (negativeEntropies[row] - dot(before.rows(row, count: 1), logs.rows(row, count: 1)))
         add(before.rows(row, count: 1), times: -1, to: gradient)
       case .level(let piece, let wanted):
@@ -102,16 +111,16 @@ struct MaskedLanguageHead {
           preconditionFailure("a goal's word piece is always among the columns")
         }
         let excess = Double(logs[row, column]) - log(wanted)
-        probability = exp(Double(logs[row, column]))
+        answer = said(column)
         loss += goal.weight * abs(excess)
         weight = excess > 0 ? -goal.weight : goal.weight
         distribution[row, column] -= 1
       }
-      probabilities.append(probability)
+      answers.append(answer)
       scale(gradient, by: Float(weight))
     }
     let gradient = Matrix(rows: states.rows, columns: states.columns)
     backward(distribution.all, tape: tape, into: gradient.all)
-    return (loss, probabilities, gradient)
+    return (loss, answers, gradient)
   }
 }

@@ -7,10 +7,24 @@ import Tensors
 public struct SlotGradients: Sendable {
   /// Σ weight · loss.
   public let loss: Double
-  /// P of the answer that a goal names; nil where it names none.
-  public let probabilities: [Double?]
+  /// What becomes of the answer that a goal names; nil where it names none.
+  public let answers: [Answer?]
   /// ∂loss/∂slot, `[hidden]` each.
   public let gradients: [[Float]]
+
+  /// An answer that a goal names.
+  public struct Answer: Sendable, Hashable {
+    /// Its P.
+    public let probability: Double
+    /// Whether no word piece that matters is likelier.
+    public let isLikeliest: Bool
+  }
+
+  /// The share of the named answers that are the likeliest; 0 where none is named.
+  public var shareSaid: Double {
+    let named = answers.compactMap { $0 }
+    return Double(named.count(where: \.isLikeliest)) / Double(max(1, named.count))
+  }
 }
 
 /// Goals whose prompts have run once up to the lowest edited layer, so that changes of value slots can be tried fast.
@@ -137,17 +151,19 @@ public struct SlotObjective: Sendable {
   }
 
   /// The loss and its gradients when each slot has moved by `changes`, `[hidden]` each, in the order of the slots.
-  public func evaluate(_ changes: [[Float]]) -> SlotGradients {
+  ///
+  /// - Parameter neighbourFactor: What the weights of goals that nothing should change are multiplied with.
+  public func evaluate(_ changes: [[Float]], neighbourFactor: Double = 1) -> SlotGradients {
     let byLayer = Dictionary(grouping: slots.indices, by: { slots[$0].layer })
     let (model, moves) = (traced.model, moves(changes))
     let results = concurrently(traced.groups.count, threads: traced.threads) { group in
       let (stage, part) = (traced.stages[group], parts[group])
       let (states, ascent) = stage.up(model, moves, keys: part.keys)
-      let (loss, probabilities, gradient) = head.goalGradient(
-        states, Array(traced.goals[traced.groups[group]]), columns: columns, before: part.before,
-        negativeEntropies: part.negativeEntropies)
+      let (loss, answers, gradient) = head.goalGradient(
+        states, Array(traced.goals[traced.groups[group]]), neighbourFactor: neighbourFactor, columns: columns,
+        before: part.before, negativeEntropies: part.negativeEntropies)
       return PartialGradients(
-        loss: loss, probabilities: probabilities, byLayer: stage.down(model, moves, gradient, ascent))
+        loss: loss, answers: answers, byLayer: stage.down(model, moves, gradient, ascent))
     }
     var gradients = slots.map { _ in [Float]() }
     for (layer, positions) in byLayer {
@@ -156,7 +172,7 @@ public struct SlotObjective: Sendable {
       for (row, position) in positions.enumerated() { gradients[position] = sum.rows(row, count: 1).values }
     }
     return SlotGradients(
-      loss: results.reduce(0) { $0 + $1.loss }, probabilities: results.flatMap(\.probabilities), gradients: gradients)
+      loss: results.reduce(0) { $0 + $1.loss }, answers: results.flatMap(\.answers), gradients: gradients)
   }
 
   /// What a group of prompts adds to the loss and its gradients, per layer `[slots, hidden]`.
@@ -164,7 +180,7 @@ public struct SlotObjective: Sendable {
   /// Only read once it is made, hence safe to hand to another thread.
   private struct PartialGradients: @unchecked Sendable {
     let loss: Double
-    let probabilities: [Double?]
+    let answers: [SlotGradients.Answer?]
     let byLayer: [Int: Matrix]
   }
 }

@@ -52,6 +52,8 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public var rate: Double
   /// Weight of the neighbours' divergence.
   public var neighbourWeight: Double
+  /// What that weight of an erasure grows to at most, where the relation is forgotten; nil where it stays as it is.
+  public var largestNeighbourWeight: Double?
   /// Prompts of the relation's other facts that are neighbours, one a fact; an erasure has none.
   public var sameRelation: Int
   /// Prompts of other relations' facts that are neighbours, one a fact.
@@ -76,14 +78,16 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public static func erasure(layerCount: Int) -> SlotOptimization {
     SlotOptimization(
       slots: 64, layers: max(1, (2 * layerCount + 1) / 3), subjectLayers: .absent, confidence: 0.9, steps: 100,
-      rate: 0.05, neighbourWeight: 20, sameRelation: 0, otherRelations: 1500, heeded: 1500, form: .free, following: .all
-    )
+      rate: 0.05, neighbourWeight: 20, largestNeighbourWeight: 1000, sameRelation: 0, otherRelations: 1500,
+      heeded: 1500,
+      form: .free, following: .all)
   }
 
   /// All of it.
   public init(
     slots: Int, layers: Int, subjectLayers: SubjectLayers = .absent, confidence: Double, steps: Int, rate: Double,
-    neighbourWeight: Double, sameRelation: Int, otherRelations: Int, sameSubject: Int = 0, unlisted: Int = 0,
+    neighbourWeight: Double, largestNeighbourWeight: Double? = nil, sameRelation: Int, otherRelations: Int,
+    sameSubject: Int = 0, unlisted: Int = 0,
     heeded: Int = 48, form: ChangeForm, following: FollowedPieces = .edited
   ) {
     self.slots = slots
@@ -93,6 +97,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     self.steps = steps
     self.rate = rate
     self.neighbourWeight = neighbourWeight
+    self.largestNeighbourWeight = largestNeighbourWeight
     self.sameRelation = sameRelation
     self.otherRelations = otherRelations
     self.sameSubject = sameSubject
@@ -118,6 +123,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     steps = try fields.decode(Int.self, forKey: .steps)
     rate = try fields.decode(Double.self, forKey: .rate)
     neighbourWeight = try fields.decode(Double.self, forKey: .neighbourWeight)
+    largestNeighbourWeight = try fields.decodeIfPresent(Double.self, forKey: .largestNeighbourWeight)
     sameRelation = try fields.decode(Int.self, forKey: .sameRelation)
     otherRelations = try fields.decode(Int.self, forKey: .otherRelations)
     sameSubject = try fields.decodeIfPresent(Int.self, forKey: .sameSubject) ?? 0
@@ -157,6 +163,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// Whether every number is one that an optimisation can be run with.
   public var isSound: Bool {
     slots > 0 && layers > 0 && confidence > 0 && confidence < 1 && rate.isFinite && neighbourWeight.isFinite
+      && (largestNeighbourWeight?.isFinite ?? true)
       && [steps, sameRelation, otherRelations, sameSubject, unlisted, heeded].allSatisfy(
         (0...Self.mostCounted).contains)
   }
@@ -202,6 +209,20 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
 
   /// How many times the steps it then begins anew with.
   static let stepsOnceMisled = 4
+
+  /// An erasure has forgotten its relation when it says at most this share of the answers still; prompts that it does not
+  /// see say three times as many.
+  static let forgottenShare = 0.01
+
+  /// What the neighbours' weight grows by in a step that finds the relation forgotten, and shrinks by in one that does not.
+  static let weightGrowth = 1.15
+
+  /// The neighbours' weight in the next step.
+  func nextWeight(_ weight: Double, shareSaid: Double) -> Double {
+    guard let largest = largestNeighbourWeight else { return weight }
+    return shareSaid <= Self.forgottenShare
+      ? max(weight, min(largest, weight * Self.weightGrowth)) : max(neighbourWeight, weight / Self.weightGrowth)
+  }
 
   /// A mean divergence of the neighbours, in nats, below which there is nothing more to win by going on.
   static let negligibleDivergence = 5e-4
@@ -253,7 +274,11 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
       return neurons.indices.map { all.rows($0, count: 1).values }
     }
     var isExact = following == .all
-    func isReached(_ state: SlotGradients) -> Bool { state.loss < neighbourWeight * Self.negligibleDivergence }
+    var weight = neighbourWeight
+    func evaluate() -> SlotGradients {
+      current.evaluate(changes(), neighbourFactor: neighbourWeight > 0 ? weight / neighbourWeight : 1)
+    }
+    func isReached(_ state: SlotGradients) -> Bool { state.loss < weight * Self.negligibleDivergence }
     var (step, last) = (0, steps)
     while step < last {
       defer { step += 1 }
@@ -265,12 +290,13 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
         isExact = following == .all
         current = objective(following, pieces: Set(vocabulary))
       }
-      var state = current.evaluate(changes())
+      var state = evaluate()
       if !isExact, step >= last - stepsOfAll || isReached(state) {
         (current, isExact) = (objective(.all, pieces: current.pieces), true)
-        state = current.evaluate(changes())
+        state = evaluate()
       }
       if isReached(state) { break }
+      weight = nextWeight(weight, shareSaid: state.shareSaid)
       let gradients = directions.gradients(state.gradients, hidden: hidden)
       let (decay1, decay2) = (1 - pow(0.9, Float(step + 1)), 1 - pow(0.999, Float(step + 1)))
       let size = Float(rate) * (1 - Float(step) / Float(last))

@@ -242,7 +242,8 @@ struct OptimizationOptions: ParsableArguments {
 
   @Option(
     help: help(
-      "how much it counts that neighbours stay as they are.", \.neighbourWeight, erasure: ofErasure(\.neighbourWeight)))
+      "how much it counts that neighbours stay as they are; in an erasure more and more while the relation is forgotten.",
+      \.neighbourWeight, erasure: ofErasure(\.neighbourWeight)))
   var neighbourWeight: Double?
 
   @Option(

@@ -77,7 +77,7 @@ struct SlotObjectiveTests {
     let change = (0..<16).map { Float($0) * 0.02 - 0.1 }
     let objective = SlotObjective(
       TracedGoals(model.bert, [goal], from: lowest), slots: [(layer: layer, index: 5)])
-    let found = try #require(objective.evaluate([change]).probabilities[0])
+    let found = try #require(objective.evaluate([change]).answers[0]?.probability)
     let slot = model.bert.weights.valueSlot(layer: layer, index: 5)
     let edited = model.replacing([ValueSlot(layer: layer, index: 5, values: zip(slot, change).map { $0 + $1 })])
     let wanted = edited.bert.predict([goal.prompt]) { $1.probability(of: golden.answerId) }[0]
@@ -101,7 +101,7 @@ struct SlotObjectiveTests {
     let changes = slots.map { slot in (0..<16).map { Float(($0 * 7 + slot.layer) % 5) * 0.2 - 0.4 } }
     func probabilities(_ following: FollowedPieces) -> [Double] {
       SlotObjective(TracedGoals(bert, goals, from: lowest, following: following), slots: slots)
-        .evaluate(changes).probabilities.compactMap { $0 }
+        .evaluate(changes).answers.compactMap { $0?.probability }
     }
     let edited = bert.replacing(
       zip(slots, changes).map { slot, change in
@@ -226,7 +226,50 @@ struct SlotObjectiveTests {
     #expect(abs(result.loss) < 1e-5)
     #expect(result.gradients[0].allSatisfy { abs($0) < 1e-5 })
     // Word pieces with P < 10⁻³ are left out.
-    #expect(abs((result.probabilities[0] ?? 0) - p) < 0.02 * p && result.probabilities[1] == nil)
+    #expect(abs((result.answers[0]?.probability ?? 0) - p) < 0.02 * p && result.answers[1] == nil)
+  }
+
+  @Test("a factor of the neighbours multiplies the loss and the gradients of these goals alone")
+  func neighbourFactor() throws {
+    let model = try Fixture.open()
+    let goals = try goals(model)
+    let change = (0..<16).map { Float($0 % 5) * 0.1 - 0.2 }
+    func run(_ goals: [OutputGoal], factor: Double) -> SlotGradients {
+      SlotObjective(TracedGoals(model.bert, goals, from: 0), slots: [(layer: 0, index: 3)])
+        .evaluate([change], neighbourFactor: factor)
+    }
+    let found = run(goals, factor: 7)
+    let weighted = goals.map { goal in
+      if case .unchanged = goal.wanted {
+        OutputGoal(prompt: goal.prompt, wanted: goal.wanted, weight: 7 * goal.weight)
+      } else {
+        goal
+      }
+    }
+    let expected = run(weighted, factor: 1)
+    #expect(found.loss == expected.loss && found.gradients == expected.gradients)
+    #expect(found.loss > run(goals, factor: 1).loss)
+  }
+
+  @Test("the share of answers said is of those named, where none of the word pieces that matter is likelier")
+  func shareSaid() throws {
+    let model = try Fixture.open()
+    let prompts = try Golden.all().prefix(3).map { try model.encode($0.text) }
+    let best = model.bert.predict(prompts) { $1.best }
+    let goals = [
+      OutputGoal(prompt: prompts[0], wanted: .level(best[0], at: 0.1), weight: 1),
+      OutputGoal(prompt: prompts[1], wanted: .level(best[1] == 7 ? 8 : 7, at: 0.1), weight: 1),
+      OutputGoal(prompt: prompts[2], wanted: .answer(best[2], atLeast: 0.9), weight: 1),
+      OutputGoal(prompt: prompts[0], wanted: .unchanged, weight: 1),
+    ]
+    func run(_ goals: [OutputGoal]) -> SlotGradients {
+      SlotObjective(TracedGoals(model.bert, goals, from: 0), slots: [(layer: 0, index: 0)])
+        .evaluate([[Float](repeating: 0, count: 16)])
+    }
+    let found = run(goals)
+    #expect(found.answers.map { $0?.isLikeliest } == [true, false, true, nil])
+    #expect(found.shareSaid == 2.0 / 3)
+    #expect(run([goals[3]]).shareSaid == 0)
   }
 
   @Test("a run is the same again bit for bit, and threads change it by rounding only")

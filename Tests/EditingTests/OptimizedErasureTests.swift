@@ -84,6 +84,22 @@ struct OptimizedErasureTests {
     #expect(slots.map(\.index) == [0, 1, 2, 3])
   }
 
+  @Test("stay nearer to what they were where their weight may grow")
+  func growingWeight() throws {
+    let others = [try questions("R1", facts: 0..<4)]
+    let before = model.bert.predict(others[0].map(\.prompt)) { $1 }
+    func divergence(_ largest: Double?) throws -> Double {
+      var optimization = SlotOptimization.erasure(layerCount: 2)
+      (optimization.steps, optimization.neighbourWeight, optimization.largestNeighbourWeight) = (40, 1, largest)
+      let slots = OptimizedErasure(
+        targets: try questions("R2", facts: 0..<3), answerCount: 3, others: others, optimization: optimization
+      ).valueSlots(of: (0..<4).map { Neuron(layer: 1, index: $0) }, in: model)
+      return model.replacing(slots).bert.predict(others[0].map(\.prompt)) { $1.divergence(from: before[$0]) }
+        .reduce(0, +)
+    }
+    #expect(try divergence(100) < 0.5 * divergence(nil))
+  }
+
   @Test("are all taken, without a trial, where no more are at hand than are wanted")
   func few() throws {
     var calls = 0
