@@ -6,7 +6,7 @@ public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, Local
   case noNeurons(relation: String, subject: String?)
   /// The new answer is the old one.
   case sameAnswer(String, subject: String, relation: String)
-  /// A fact is to get two answers at once.
+  /// A subject is to get two answers at once in a relation, and so on the same prompts.
   case givenTwice(subject: String, relation: String)
   /// A value slot is no number after the edit.
   case beyondNumbers
@@ -49,7 +49,7 @@ public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, Local
     case .sameAnswer(let answer, let subject, let relation):
       "“\(answer)” is the answer that \(relation) has for “\(subject)” already; give another."
     case .givenTwice(let subject, let relation):
-      "The same fact of \(relation) about “\(subject)” is to be edited twice; give it one new answer."
+      "“\(subject)” is to get two new answers in \(relation), to the same prompts; give it one."
     case .beyondNumbers: "The edit drives value slots beyond all numbers; make it smaller."
     case .noFigures(let name): "The edit drives the model beyond all numbers (its \(name) is none); make it smaller."
     case .noSubjectLayer(let layer, let below):

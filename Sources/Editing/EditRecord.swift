@@ -73,6 +73,9 @@ public struct EditRecord: Sendable, Hashable, Codable {
     public var optimization: SlotOptimization?
     /// Whether several facts were edited one after another; nil for an edit of one.
     public var isSequential: Bool?
+    /// How many neighbours each other relation gave to an erasure that tried that out; nil where all were taken, and in
+    /// records of before this was kept.
+    public var neighbourShares: [String: Int]?
     /// How many neurons an erasure took at most.
     public var top: Int?
     /// What an erasure filled slots with.
@@ -81,14 +84,15 @@ public struct EditRecord: Sendable, Hashable, Codable {
     /// A method by name and parameters.
     public init(
       name: Name, lambda1: Double? = nil, lambda2: Double? = nil,
-      optimization: SlotOptimization? = nil, isSequential: Bool? = nil, top: Int? = nil,
-      fill: PaperErasure.Fill? = nil
+      optimization: SlotOptimization? = nil, isSequential: Bool? = nil, neighbourShares: [String: Int]? = nil,
+      top: Int? = nil, fill: PaperErasure.Fill? = nil
     ) {
       self.name = name
       self.lambda1 = lambda1
       self.lambda2 = lambda2
       self.optimization = optimization
       self.isSequential = isSequential
+      self.neighbourShares = neighbourShares
       self.top = top
       self.fill = fill
     }

@@ -18,8 +18,24 @@ public struct OptimizedErasure: EditingMethod {
   public let targets: [AttributionTarget]
   /// How many answers the relation has.
   public let answerCount: Int
-  /// Per other relation, prompts from which neighbours are taken, in that order, with their right answers.
-  public let others: [[AttributionTarget]]
+  /// Another relation and the prompts from which its neighbours are taken, in that order, with their right answers.
+  public struct OtherRelation: Sendable {
+    /// The relation's name.
+    public let name: String
+    /// The prompts.
+    public let prompts: [AttributionTarget]
+
+    /// Prompts of a relation.
+    public init(name: String, prompts: [AttributionTarget]) {
+      self.name = name
+      self.prompts = prompts
+    }
+  }
+
+  /// The other relations that have prompts.
+  public let others: [OtherRelation]
+  /// How many neighbours each of them gives, where that is known; nil to try it out.
+  public let neighbourShares: [String: Int]?
   /// What steers the optimisation.
   public let optimization: SlotOptimization
   /// Threads to use.
@@ -38,12 +54,13 @@ public struct OptimizedErasure: EditingMethod {
 
   /// An erasure of what `targets` ask.
   public init(
-    targets: [AttributionTarget], answerCount: Int, others: [[AttributionTarget]], optimization: SlotOptimization,
-    threads: ThreadCount = .allCores
+    targets: [AttributionTarget], answerCount: Int, others: [OtherRelation], neighbourShares: [String: Int]? = nil,
+    optimization: SlotOptimization, threads: ThreadCount = .allCores
   ) {
     self.targets = targets
     self.answerCount = answerCount
-    self.others = others.filter { !$0.isEmpty }
+    self.others = others.filter { !$0.prompts.isEmpty }
+    self.neighbourShares = neighbourShares
     self.optimization = optimization
     self.threads = threads
   }
@@ -52,6 +69,17 @@ public struct OptimizedErasure: EditingMethod {
   public func valueSlots(of neurons: [Neuron], in model: MaskedLanguageModel) -> [ValueSlot] {
     guard let lowest = neurons.map(\.layer).min() else { return [] }
     return choose(in: model, from: lowest) { _, _ in neurons }.slots
+  }
+
+  /// What an erasure moves, and how its neighbours were divided.
+  public struct Choice: Sendable {
+    /// The neurons.
+    public let neurons: [Neuron]
+    /// Their slots after the edit.
+    public let slots: [ValueSlot]
+    /// How many neighbours each relation gave, with which ``OptimizedErasure/neighbourShares`` makes the same erasure again;
+    /// nil where all that were at hand were taken.
+    public let neighbourShares: [String: Int]?
   }
 
   /// The neurons to move and their slots after the edit.
@@ -65,23 +93,33 @@ public struct OptimizedErasure: EditingMethod {
   public func choose(
     in model: MaskedLanguageModel, from lowestLayer: Int,
     neurons: (TracedGoals, Range<Int>) throws -> [Neuron]
-  ) rethrows -> (neurons: [Neuron], slots: [ValueSlot]) {
+  ) rethrows -> Choice {
     let count = optimization.otherRelations
-    guard others.reduce(0, { $0 + $1.count }) > count, others.count > 1 else {
-      return try erase(optimization, targets, beside: others.flatMap { $0 }, model, lowestLayer, neurons)
+    func erase(beside neighbours: [AttributionTarget], _ shares: [String: Int]?) throws -> Choice {
+      let (chosen, slots) = try self.erase(optimization, targets, beside: neighbours, model, lowestLayer, neurons)
+      return Choice(neurons: chosen, slots: slots, neighbourShares: shares)
+    }
+    func erase(_ shares: [String: Int]) throws -> Choice {
+      try erase(beside: rightFirst(others.map { shares[$0.name] ?? 0 }, in: model).flatMap { $0 }, shares)
+    }
+    if let neighbourShares { return try erase(neighbourShares) }
+    guard count > 0 else { return try erase(beside: [], nil) }
+    guard others.reduce(0, { $0 + $1.prompts.count }) > count, others.count > 1 else {
+      return try erase(beside: others.flatMap(\.prompts), nil)
     }
     let each = max(1, Int(Self.trialShare * Double(count)) / others.count)
     let sample = rightFirst(others.map { _ in 2 * each }, in: model)
     var trial = optimization
     trial.steps = max(1, Int(Self.trialShare * Double(optimization.steps)))
-    let first = try erase(
+    // A weight that grew would hide what is disturbed.
+    trial.largestNeighbourWeight = nil
+    let first = try self.erase(
       trial, Array(targets.prefix(max(1, Int(Self.trialShare * Double(targets.count))))),
       beside: sample.flatMap { $0.prefix(each) }, model, lowestLayer, neurons)
     // What it did not see tells more; a relation that has no more is judged by what there is.
     let unseen = sample.map { $0.count > each ? Array($0.dropFirst(each)) : $0 }
     let shares = Self.shares(of: count, by: divergences(on: unseen, from: model, to: model.replacing(first.slots)))
-    return try erase(
-      optimization, targets, beside: rightFirst(shares, in: model).flatMap { $0 }, model, lowestLayer, neurons)
+    return try erase(Dictionary(uniqueKeysWithValues: zip(others.map(\.name), shares)))
   }
 
   private func erase(
@@ -105,7 +143,7 @@ public struct OptimizedErasure: EditingMethod {
   /// So many prompts of each relation, of the first ``candidatesPerNeighbour`` times as many those first that the model
   /// answers rightly.
   func rightFirst(_ counts: [Int], in model: MaskedLanguageModel) -> [[AttributionTarget]] {
-    let candidates = zip(others, counts).map { Array($0.prefix(Self.candidatesPerNeighbour * $1)) }
+    let candidates = zip(others, counts).map { Array($0.prompts.prefix(Self.candidatesPerNeighbour * $1)) }
     let flat = candidates.flatMap { $0 }
     let isRight = model.bert.predict(flat.map(\.prompt), threads: threads) { $1.best == flat[$0].answer }
     var start = 0

@@ -49,30 +49,31 @@ public struct BatchUpdate: Sendable {
     isSequential: Bool
   ) throws {
     guard !changes.isEmpty else { throw EditError.noEdits }
+    let names = Set(changes.map(\.fact.relation)).sorted()
+    let relations = try names.map { ($0, try request.catalogue.relation(named: $0)) }
+    // Held back of all: relations may share wordings.
+    let held = Set(relations.flatMap { $0.1.lastTemplates(heldBack) }).sorted { $0.pattern < $1.pattern }
+    let splits = Dictionary(uniqueKeysWithValues: relations.map { ($0, $1.split(holdingBack: held)) })
     var edits: [FactEdit] = []
     var prompts: [[String]] = []
-    var held: Set<Template> = []
-    var facts: Set<Fact> = []
+    var topics: Set<Topic> = []
     for (fact, newAnswer) in changes {
       guard newAnswer != fact.answer else {
         throw EditError.sameAnswer(newAnswer, subject: fact.subject, relation: fact.relation)
       }
-      guard facts.insert(fact).inserted else {
+      guard topics.insert(fact.topic).inserted else {
         throw EditError.givenTwice(subject: fact.subject, relation: fact.relation)
       }
-      let relation = try request.catalogue.relation(named: fact.relation)
-      let last = relation.lastTemplates(heldBack)
-      held.formUnion(last)
+      guard let split = splits[fact.relation] else { continue }
       edits.append(
         FactEdit(
-          fact: fact, newAnswer: newAnswer,
-          prompts: relation.templates.dropLast(last.count).map { $0.prompt(subject: fact.subject) }))
-      prompts.append(last.map { $0.prompt(subject: fact.subject) })
+          fact: fact, newAnswer: newAnswer, prompts: split.used.map { $0.prompt(subject: fact.subject) }))
+      prompts.append(split.heldBack.map { $0.prompt(subject: fact.subject) })
     }
     self.request = request
     self.edits = edits
     heldBackPrompts = prompts
-    self.heldBack = held.sorted { $0.pattern < $1.pattern }
+    self.heldBack = held
     self.optimization = optimization
     self.isSequential = isSequential
   }
@@ -93,7 +94,8 @@ public struct BatchUpdate: Sendable {
       updating: edits, heldBack: heldBack, in: request.catalogue, model: model, seed: request.seed)
     let outcome =
       isSequential
-      ? try oneAfterAnother(questions, progress: progress) : try together(edits, model, questions, progress: progress)
+      ? try oneAfterAnother(questions, progress: progress)
+      : try together(edits, model, questions, seed: request.seed, progress: progress)
     try request.check(outcome.slots)
     let neurons = outcome.slots.map { Neuron(layer: $0.layer, index: $0.index) }
     let after = model.replacing(outcome.slots)
@@ -117,11 +119,12 @@ public struct BatchUpdate: Sendable {
   public func write(_ plan: Plan) throws -> EditRecord { try request.write(plan.slots, plan.record) }
 
   private func together(
-    _ edits: [FactEdit], _ model: MaskedLanguageModel, _ questions: EvaluationQuestions, progress: (Int) -> Void
+    _ edits: [FactEdit], after earlier: [FactEdit] = [], _ model: MaskedLanguageModel,
+    _ questions: EvaluationQuestions, seed: UInt64, progress: (Int) -> Void
   ) throws -> (slots: [ValueSlot], located: LocatedRelation) {
     let update = try UpdateMethod.optimized(
-      optimization, edits, in: model, catalogue: request.catalogue, questions: questions, heldBack: heldBack,
-      order: request.order, seed: request.seed, threads: request.threads)
+      optimization, edits, after: earlier, in: model, catalogue: request.catalogue, questions: questions,
+      heldBack: heldBack, order: request.order, seed: seed, threads: request.threads)
     let request = request.on(model)
     let traced = update.traced(in: model, from: try NeuronSelection.lowestLayer(request, update.optimization))
     let selection = try NeuronSelection(request, update.optimization, traced)
@@ -151,8 +154,11 @@ public struct BatchUpdate: Sendable {
     var slots: [Neuron: ValueSlot] = [:]
     var located: LocatedRelation?
     var done = 0
-    for edit in edits {
-      let step = try together([edit], model, questions) { progress(done + $0) }
+    for (number, edit) in edits.enumerated() {
+      // Other neighbours each time: what one edit disturbs unseen, the next ones do not disturb again.
+      let step = try together(
+        [edit], after: Array(edits[..<number]), model, questions, seed: request.seed &+ UInt64(number)
+      ) { progress(done + $0) }
       done += edit.prompts.count
       model = model.replacing(step.slots)
       for slot in step.slots { slots[Neuron(layer: slot.layer, index: slot.index)] = slot }

@@ -66,7 +66,7 @@ public struct ErasureEvaluation: Sendable, Hashable, Encodable {
       "intraAccuracy": intraAccuracyAfter, "interAccuracy": interAccuracyAfter,
       "interPerplexityOfRight": interPerplexityAfterOfRight, "largestRise": largestRise,
       "largestRiseOfRight": mostDisturbedOfRight?.rise,
-      "slots": Double(slots), "changeNorm": changeNorm,
+      "successRate": successRate, "changeRate": changeRate, "slots": Double(slots), "changeNorm": changeNorm,
     ].compactMapValues { $0 }
   }
 

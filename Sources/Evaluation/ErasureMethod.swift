@@ -11,10 +11,13 @@ public enum ErasureMethod: Sendable, Hashable {
   case optimized(SlotOptimization)
 
   /// As the record keeps it.
-  var recorded: EditRecord.Method {
+  ///
+  /// - Parameter neighbourShares: What ``OptimizedErasure/Choice/neighbourShares`` says.
+  func recorded(neighbourShares: [String: Int]?) -> EditRecord.Method {
     switch self {
     case .paper(let top, let fill): EditRecord.Method(name: .paper, top: top, fill: fill)
-    case .optimized(let parameters): EditRecord.Method(name: .optimized, optimization: parameters)
+    case .optimized(let parameters):
+      EditRecord.Method(name: .optimized, optimization: parameters, neighbourShares: neighbourShares)
     }
   }
 
@@ -33,16 +36,19 @@ public enum ErasureMethod: Sendable, Hashable {
   }
 
   /// The method for these facts of a relation.
+  ///
+  /// - Parameter neighbourShares: How many neighbours each other relation gives, where the record tells.
   func bound(
-    to relation: Relation, facts: [Fact], in model: MaskedLanguageModel, catalogue: RelationCatalogue,
+    to relation: Relation, facts: [Fact], neighbourShares: [String: Int]?, in model: MaskedLanguageModel,
+    catalogue: RelationCatalogue,
     questions: EvaluationQuestions, order: AnswerOrder, seed: UInt64, threads: ThreadCount
   ) throws -> any EditingMethod {
     switch self {
     case .paper(_, let fill): return PaperErasure(fill: fill)
     case .optimized(let parameters):
       return try Self.optimized(
-        parameters, relation, facts, in: model, catalogue: catalogue, questions: questions, order: order, seed: seed,
-        threads: threads)
+        parameters, relation, facts, neighbourShares: neighbourShares, in: model, catalogue: catalogue,
+        questions: questions, order: order, seed: seed, threads: threads)
     }
   }
 
@@ -50,9 +56,9 @@ public enum ErasureMethod: Sendable, Hashable {
   static let promptCount = 600
 
   static func optimized(
-    _ parameters: SlotOptimization, _ relation: Relation, _ facts: [Fact], in model: MaskedLanguageModel,
-    catalogue: RelationCatalogue, questions: EvaluationQuestions, order: AnswerOrder, seed: UInt64,
-    threads: ThreadCount
+    _ parameters: SlotOptimization, _ relation: Relation, _ facts: [Fact], neighbourShares: [String: Int]? = nil,
+    in model: MaskedLanguageModel, catalogue: RelationCatalogue, questions: EvaluationQuestions, order: AnswerOrder,
+    seed: UInt64, threads: ThreadCount
   ) throws -> OptimizedErasure {
     var generator = SeededGenerator(seed: seed &+ 2)
     let prompts = facts.flatMap { fact in relation.prompts(for: fact).map { (prompt: $0, fact: fact) } }
@@ -61,14 +67,16 @@ public enum ErasureMethod: Sendable, Hashable {
       try model.factors($0.prompt, answer: $0.fact.answer, order: order)[0].naming($0.fact.subject, in: model)
     }
     let neighbours = Neighbours(
-      catalogue: catalogue, excluded: questions.facts, subjects: [], heldBack: [])
+      catalogue: catalogue, excluded: questions.topics, subjects: [], heldBack: [], judged: questions.prompts)
     let names = catalogue.names.filter { $0 != relation.name }
     let most = OptimizedErasure.mostCandidates(neighbours: parameters.otherRelations, relations: names.count)
     return OptimizedErasure(
       targets: Array(targets), answerCount: Set(facts.map(\.answer)).count,
       others: try names.map {
-        try neighbours.questions(of: $0, upTo: most, in: model, order: order, using: &generator)
-      },
+        OptimizedErasure.OtherRelation(
+          name: $0,
+          prompts: try neighbours.questions(of: $0, upTo: most, in: model, order: order, using: &generator))
+      }, neighbourShares: neighbourShares,
       optimization: parameters, threads: threads)
   }
 }

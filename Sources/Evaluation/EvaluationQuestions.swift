@@ -19,8 +19,11 @@ public struct EvaluationQuestions: Sendable {
   public let inverse: [Question]
   /// The subjects that are edited.
   let editedSubjects: [EditedSubject]
-  /// The facts asked about.
-  let facts: Set<Fact>
+  /// What is asked about.
+  let topics: Set<Topic>
+
+  /// The prompts asked, none of which an edit may see.
+  var prompts: Set<String> { Set((intra + inter + sameSubject + inverse).map(\.prompt) + heldBack) }
 
   /// Number of random facts of each kind, as in the paper.
   public static let sampleSize = 5
@@ -34,7 +37,7 @@ public struct EvaluationQuestions: Sendable {
   ) {
     (self.intra, self.inter, self.heldBack, self.inverse) = (intra, inter, heldBack, inverse)
     self.sameSubject = sameSubject
-    (interRelations, editedSubjects, facts) = ([], [], [])
+    (interRelations, editedSubjects, topics) = ([], [], [])
   }
 
   /// For an update: 5 random other facts of the relation and 5 random facts of other relations.
@@ -59,16 +62,19 @@ public struct EvaluationQuestions: Sendable {
     let names = Set(edits.map(\.fact.relation))
     let subjects = Set(edits.map(\.fact.subject))
     var asked: [(Relation, Fact)] = []
-    var inverse: [Question] = []
+    var inverse: [(topic: Topic, question: Question)] = []
     for name in catalogue.names where names.contains(name) {
       let own = try catalogue.relation(named: name)
       asked += own.facts.filter { !subjects.contains($0.subject) }.sample(Self.sampleSize, using: &generator) {
-        model.canAnswer($0)
+        own.isAskable($0, model)
       }.map { (own, $0) }
       if let other = try own.inverse(in: catalogue) {
         for edit in edits where edit.fact.relation == name {
           inverse += other.templates.map {
-            Question(prompt: $0.prompt(subject: edit.newAnswer), answer: edit.fact.subject)
+            (
+              Topic(relation: other.name, subject: edit.newAnswer),
+              Question(prompt: $0.prompt(subject: edit.newAnswer), answer: edit.fact.subject)
+            )
           }
         }
       }
@@ -78,16 +84,19 @@ public struct EvaluationQuestions: Sendable {
       let relation = try catalogue.relation(named: name)
       pool += relation.facts.map { (relation, $0) }
     }
-    let others = pool.sample(Self.sampleSize, using: &generator) { model.canAnswer($0.1) }
+    let others = pool.sample(Self.sampleSize, using: &generator) {
+      !subjects.contains($0.1.subject) && $0.0.isAskable($0.1, model)
+    }
     editedSubjects = EditedSubject.all(of: edits, in: catalogue)
     sameSubject = try Self.questions(
       about: editedSubjects, in: catalogue, model: model, heldBack: heldBack, using: &generator)
     intra = asked.flatMap { Self.questions($0.0, $0.1) }
     inter = others.flatMap { Self.questions($0.0, $0.1) }
-    facts = Set((asked + others).map(\.1))
+    let spelled = inverse.filter { (try? model.pieces(of: $0.question.answer)) != nil }
+    topics = Set((asked + others).map(\.1.topic) + spelled.map(\.topic))
     self.heldBack = edits.count == 1 ? heldBack.map { $0.prompt(subject: edits[0].fact.subject) } : []
     interRelations = []
-    self.inverse = inverse.filter { (try? model.pieces(of: $0.answer)) != nil }
+    self.inverse = spelled.map(\.question)
   }
 
   /// For an erasure: every fact given of the relation, and 5 random facts of each other relation.
@@ -99,18 +108,18 @@ public struct EvaluationQuestions: Sendable {
     intra = facts.flatMap { Self.questions(relation, $0) }
     var inter: [Question] = []
     var ranges: [(name: String, range: Range<Int>)] = []
-    var asked = Set(facts)
+    var asked = Set(facts.map(\.topic))
     for name in catalogue.names where name != relation.name {
       let other = try catalogue.relation(named: name)
-      let sample = other.facts.sample(Self.sampleSize, using: &generator) { model.canAnswer($0) }
-      asked.formUnion(sample)
+      let sample = other.facts.sample(Self.sampleSize, using: &generator) { other.isAskable($0, model) }
+      asked.formUnion(sample.map(\.topic))
       let start = inter.count
       inter += sample.flatMap { Self.questions(other, $0) }
       if inter.count > start { ranges.append((name, start..<inter.count)) }
     }
     self.inter = inter
     interRelations = ranges
-    self.facts = asked
+    topics = asked
     (editedSubjects, heldBack, inverse, sameSubject) = ([], [], [], [])
   }
 
@@ -126,7 +135,7 @@ public struct EvaluationQuestions: Sendable {
         let relation = try catalogue.relation(named: name)
         let templates = relation.templates.filter { !heldBack.contains($0) }
         guard templates.count > 1, let template = templates.randomElement(using: &generator),
-          let other = relation.facts.first(where: { $0.subject == subject.name && model.canAnswer($0) })
+          let other = relation.facts.first(where: { $0.subject == subject.name && relation.isAskable($0, model) })
         else { continue }
         result.append(Question(prompt: template.prompt(subject: subject.name), answer: other.answer))
       }
@@ -136,6 +145,13 @@ public struct EvaluationQuestions: Sendable {
 
   private static func questions(_ relation: Relation, _ fact: Fact) -> [Question] {
     relation.prompts(for: fact).map { Question(prompt: $0, answer: fact.answer) }
+  }
+}
+
+extension Relation {
+  /// Whether a model can be asked for a fact: its vocabulary spells the answer, and every prompt fits its positions.
+  fileprivate func isAskable(_ fact: Fact, _ model: MaskedLanguageModel) -> Bool {
+    model.canAnswer(fact) && prompts(for: fact).allSatisfy { (try? model.factors($0, answer: fact.answer)) != nil }
   }
 }
 

@@ -37,7 +37,8 @@ public struct FactUpdate: Sendable {
 
   /// An update of `fact` to `newAnswer`.
   ///
-  /// - Parameter heldBack: How many of the relation's last templates are held back; one is left to the edit at least.
+  /// - Parameter heldBack: How many of the relation's last templates are held back; one is left to the edit at least, and those
+  ///   that `ownPrompts` repeat are not held back.
   public init(
     request: EditRequest, fact: Fact, newAnswer: String, ownPrompts: [Template], method: UpdateMethod,
     heldBack: Int = 0
@@ -53,12 +54,16 @@ public struct FactUpdate: Sendable {
     } else {
       self.method = method
     }
-    self.heldBack = request.relation.lastTemplates(heldBack)
+    let own = Set(ownPrompts.map { $0.prompt(subject: fact.subject) })
+    self.heldBack = request.relation.lastTemplates(heldBack).filter { !own.contains($0.prompt(subject: fact.subject)) }
   }
 
-  /// The edit's prompts: the user's own, then one per template that is not held back.
+  /// The edit's prompts: the user's own, then one for each other template that is not held back.
   public var prompts: [String] {
-    (ownPrompts + request.relation.templates.dropLast(heldBack.count)).map { $0.prompt(subject: fact.subject) }
+    let own = ownPrompts.map { $0.prompt(subject: fact.subject) }
+    return own
+      + request.relation.split(holdingBack: heldBack).used.map { $0.prompt(subject: fact.subject) }
+      .filter { !own.contains($0) }
   }
 
   /// Locates, edits in memory and judges.
@@ -139,5 +144,13 @@ extension Relation {
   /// The last templates, at most all but one.
   func lastTemplates(_ count: Int) -> [Template] {
     Array(templates.suffix(max(0, min(count, templates.count - 1))))
+  }
+
+  /// The templates that an edit sees and those that it does not, of which `heldBack` may name those of other relations too;
+  /// it sees the first in any case.
+  func split(holdingBack heldBack: [Template]) -> (used: [Template], heldBack: [Template]) {
+    let used = templates.filter { !heldBack.contains($0) }
+    guard used.isEmpty else { return (used, templates.filter(heldBack.contains)) }
+    return (Array(templates.prefix(1)), Array(templates.dropFirst()))
   }
 }

@@ -1,18 +1,19 @@
 import BERT
+import Editing
 import Relations
 
 /// Prompts on which an edit shall change nothing: one prompt each of facts drawn by seed.
 struct Neighbours {
   /// The relations, whose templates the prompts are made of.
   let catalogue: RelationCatalogue
-  /// Facts on which the edit will be judged, or which it edits: none of them is drawn.
-  let excluded: Set<Fact>
+  /// What the edit will be judged on: no fact about that is drawn, whatever its answer.
+  let excluded: Set<Topic>
   /// Subjects that are edited: no fact about them is drawn from the edited relations.
   let subjects: Set<String>
   /// Templates that the edit must not see.
   let heldBack: Set<Template>
-  /// Prompts about edited subjects on which the edit will be judged.
-  var judged: Set<String> = []
+  /// Prompts on which the edit will be judged; relations may share wordings.
+  let judged: Set<String>
 
   /// `same` prompts of the named relations together, and `others` of all other relations together.
   ///
@@ -45,6 +46,18 @@ struct Neighbours {
     return (inTurn.prefix(count) + others).compactMap { (try? model.encode($0))?.naming(model.subject(subject.name)) }
   }
 
+  /// One prompt each of up to `count` edits that the model has undergone.
+  func draw(
+    of earlier: [FactEdit], upTo count: Int, in model: MaskedLanguageModel, using generator: inout SeededGenerator
+  ) -> [EncodedPrompt] {
+    // Nothing is drawn where there is nothing, so that the rest is drawn as without.
+    guard !earlier.isEmpty else { return [] }
+    return earlier.shuffled(using: &generator).prefix(count).compactMap {
+      guard let prompt = $0.prompts.randomElement(using: &generator) else { return nil }
+      return (try? model.encode(prompt))?.naming(model.subject($0.fact.subject))
+    }
+  }
+
   /// Up to `count` prompts of a relation with the first word piece of their answers, as many facts as there are before any
   /// is asked about again with another template.
   ///
@@ -56,7 +69,7 @@ struct Neighbours {
     let relation = try catalogue.relation(named: name)
     let templates = relation.templates.filter { !heldBack.contains($0) }
     let facts = relation.facts.filter {
-      !excluded.contains($0) && !subjects.contains($0.subject) && model.canAnswer($0)
+      !excluded.contains($0.topic) && !subjects.contains($0.subject) && model.canAnswer($0)
     }
     .shuffled(using: &generator).map {
       (fact: $0, first: Int.random(in: 0..<max(1, templates.count), using: &generator))
@@ -66,6 +79,7 @@ struct Neighbours {
       for (fact, first) in facts {
         if result.count == count { return result }
         let prompt = templates[(first + turn) % templates.count].prompt(subject: fact.subject)
+        guard !judged.contains(prompt) else { continue }
         // A subject that fills all positions cannot be asked about, and is no reason to fail.
         if let asked = try? model.factors(prompt, answer: fact.answer, order: order).first { result.append(asked) }
       }
@@ -83,10 +97,11 @@ struct Neighbours {
     for name in names {
       let relation = try catalogue.relation(named: name)
       let templates = relation.templates.filter { !heldBack.contains($0) }
-      let pool = relation.facts.filter { !excluded.contains($0) && !subjects.contains($0.subject) }
+      let pool = relation.facts.filter { !excluded.contains($0.topic) && !subjects.contains($0.subject) }
       for fact in pool.shuffled(using: &generator).prefix(share) {
         guard let template = templates.randomElement(using: &generator) else { continue }
         let prompt = template.prompt(subject: fact.subject)
+        guard !judged.contains(prompt) else { continue }
         // A subject that fills all positions cannot be asked about, and is no reason to fail.
         if let encoded = try? model.encode(prompt) { result.append(encoded.naming(model.subject(fact.subject))) }
       }

@@ -50,7 +50,9 @@ public struct RecordEvaluation: Sendable, Encodable {
     try Self.requireFingerprint(record.source, source)
     if let result, let expected = record.result { try Self.requireFingerprint(expected, result) }
     // A record is a file, which anyone may have changed.
-    guard record.method.optimization?.isSound ?? true else {
+    let shares = record.method.neighbourShares?.values.map { $0 } ?? []
+    guard record.method.optimization?.isSound ?? true, shares.allSatisfy((0...SlotOptimization.mostCounted).contains)
+    else {
       throw EditError.incompleteRecord(field: "optimization that can be carried out")
     }
     try source.bert.configuration.requireNeurons(record.neurons)
@@ -131,9 +133,8 @@ private struct RecordJudge {
     guard record.method.name == .optimized else { throw EditError.incompleteRecord(field: "method for several facts") }
     let (method, questions, heldBack) = try carrying(edits)
     let held = try edits.map { edit in
-      try catalogue.relation(named: edit.fact.relation).templates.filter(heldBack.contains).map {
-        $0.prompt(subject: edit.fact.subject)
-      }
+      try catalogue.relation(named: edit.fact.relation).split(holdingBack: heldBack).heldBack
+        .map { $0.prompt(subject: edit.fact.subject) }
     }
     return try judge(method) {
       try BatchEvaluation(
@@ -164,7 +165,8 @@ private struct RecordJudge {
     let questions = try EvaluationQuestions(
       erasing: relation, facts: facts, in: catalogue, model: source, seed: record.seed)
     let method = try ErasureMethod(record.method).bound(
-      to: relation, facts: facts, in: source, catalogue: catalogue, questions: questions, order: order,
+      to: relation, facts: facts, neighbourShares: record.method.neighbourShares, in: source, catalogue: catalogue,
+      questions: questions, order: order,
       seed: record.seed, threads: threads)
     return try judge(method) {
       try ErasureEvaluation(

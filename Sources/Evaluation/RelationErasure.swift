@@ -76,6 +76,7 @@ public struct RelationErasure: Sendable {
     let questions = try EvaluationQuestions(
       erasing: relation, facts: judged, in: request.catalogue, model: model, seed: request.seed)
     let slots: [ValueSlot]
+    var shares: [String: Int]?
     switch method {
     case .paper(_, let fill):
       slots = PaperErasure(fill: fill).valueSlots(of: neurons, in: model)
@@ -84,9 +85,10 @@ public struct RelationErasure: Sendable {
         optimization, relation, judged, in: model, catalogue: request.catalogue, questions: questions,
         order: request.order, seed: request.seed, threads: request.threads)
       let lowest = try NeuronSelection.lowestLayer(request, optimization)
-      (neurons, slots) = try erasure.choose(in: model, from: lowest) { [candidates] traced, targets in
+      let choice = try erasure.choose(in: model, from: lowest) { [candidates] traced, targets in
         try NeuronSelection(request, optimization, traced).choose(among: candidates, for: targets)
       }
+      (neurons, slots, shares) = (choice.neurons, choice.slots, choice.neighbourShares)
     }
     guard !neurons.isEmpty, !judged.isEmpty else { throw EditError.noNeurons(relation: relation.name, subject: nil) }
     try request.check(slots)
@@ -98,7 +100,7 @@ public struct RelationErasure: Sendable {
     let record = EditRecord(
       tool: request.tool, machine: request.machine, kind: .erase, source: try request.source(), result: nil,
       relations: request.relationsPath,
-      relation: relation.name, fact: nil, newAnswer: nil, method: method.recorded,
+      relation: relation.name, fact: nil, newAnswer: nil, method: method.recorded(neighbourShares: shares),
       location: EditRecord.Location(located), neurons: neurons,
       factIndices: relation.facts.indices.filter { asked.contains(relation.facts[$0]) },
       prompts: relation.templates.map(\.pattern), editedPrompt: nil,

@@ -55,9 +55,11 @@ public enum UpdateMethod: Sendable, Hashable {
     }
   }
 
+  /// - Parameter earlier: Edits that `model` has undergone already, which stay.
   static func optimized(
-    _ parameters: SlotOptimization, _ edits: [FactEdit], in model: MaskedLanguageModel, catalogue: RelationCatalogue,
-    questions: EvaluationQuestions, heldBack: [Template], order: AnswerOrder, seed: UInt64, threads: ThreadCount
+    _ parameters: SlotOptimization, _ edits: [FactEdit], after earlier: [FactEdit] = [],
+    in model: MaskedLanguageModel, catalogue: RelationCatalogue, questions: EvaluationQuestions, heldBack: [Template],
+    order: AnswerOrder, seed: UInt64, threads: ThreadCount
   ) throws -> OptimizedUpdate {
     var generator = SeededGenerator(seed: seed &+ 2)
     let names = Set(edits.map(\.fact.relation)).sorted()
@@ -68,17 +70,23 @@ public enum UpdateMethod: Sendable, Hashable {
     }
     let pieces = try edits.map { try model.pieces(of: $0.newAnswer).count }.max() ?? 1
     let parameters = parameters.scaled(edits: edits.count, relations: names.count, pieces: pieces)
+    let subjects = Set(edits.map(\.fact.subject))
     let neighbours = Neighbours(
-      catalogue: catalogue, excluded: questions.facts, subjects: Set(edits.map(\.fact.subject)),
-      heldBack: Set(heldBack), judged: Set(questions.sameSubject.map(\.prompt)))
+      catalogue: catalogue, excluded: questions.topics, subjects: subjects, heldBack: Set(heldBack),
+      judged: questions.prompts)
+    let (own, others) = (
+      earlier.filter { subjects.contains($0.fact.subject) }, earlier.filter { !subjects.contains($0.fact.subject) }
+    )
     return OptimizedUpdate(
       targets: targets,
-      sameSubject: try questions.editedSubjects.flatMap {
+      sameSubject: try questions.editedSubjects.filter { subjects.contains($0.name) }.flatMap {
         try neighbours.draw(
           about: $0, listed: parameters.sameSubject, unlisted: parameters.unlisted, in: model, using: &generator)
-      },
+      } + neighbours.draw(of: own, upTo: own.count, in: model, using: &generator),
       neighbours: try neighbours.draw(
-        of: names, same: parameters.sameRelation, others: parameters.otherRelations, in: model, using: &generator),
+        of: names, same: parameters.sameRelation, others: parameters.otherRelations, in: model, using: &generator)
+        + neighbours.draw(
+          of: others, upTo: parameters.sameRelation + parameters.otherRelations, in: model, using: &generator),
       optimization: parameters, threads: threads)
   }
 }

@@ -24,11 +24,18 @@ struct OptimizedErasureTests {
     }
   }
 
-  private func erasure(_ others: [[AttributionTarget]], count: Int) throws -> OptimizedErasure {
+  private func named(_ others: [[AttributionTarget]]) -> [OptimizedErasure.OtherRelation] {
+    others.enumerated().map { .init(name: "\($0)", prompts: $1) }
+  }
+
+  private func erasure(
+    _ others: [[AttributionTarget]], count: Int, shares: [String: Int]? = nil
+  ) throws -> OptimizedErasure {
     var optimization = SlotOptimization.erasure(layerCount: 2)
     (optimization.otherRelations, optimization.steps) = (count, 8)
     return OptimizedErasure(
-      targets: try questions("R2", facts: 0..<3), answerCount: 3, others: others, optimization: optimization)
+      targets: try questions("R2", facts: 0..<3), answerCount: 3, others: named(others), neighbourShares: shares,
+      optimization: optimization)
   }
 
   @Test("each relation gives some, those that a trial disturbed most, and none more than a quarter of many")
@@ -71,17 +78,25 @@ struct OptimizedErasureTests {
       }
     }
     let neurons = (0..<4).map { Neuron(layer: 1, index: $0) }
-    let slots = erasure.choose(in: model, from: 1) { traced, targets in
+    let choice = erasure.choose(in: model, from: 1) { traced, targets in
       asked.append(traced)
       #expect(traced.neighbours == targets.upperBound..<traced.goals.count)
       return neurons
-    }.slots
+    }
     try #require(asked.count == 2)
     #expect(count(asked[0]) == [1, 1])
     // Neither more than both together were to give, and both something.
     #expect(count(asked[1]).allSatisfy { (1...5).contains($0) } && asked[1].neighbours.count > 2)
     #expect(asked[0].neighbours.lowerBound < asked[1].neighbours.lowerBound)
-    #expect(slots.map(\.index) == [0, 1, 2, 3])
+    #expect(choice.slots.map(\.index) == [0, 1, 2, 3])
+    // With what it found the same is done again, without a trial.
+    let shares = try #require(choice.neighbourShares)
+    #expect(shares.count == 2 && asked[1].neighbours.count == shares.values.reduce(0, +))
+    let again = try self.erasure(others, count: 6, shares: shares).choose(in: model, from: 1) { traced, _ in
+      asked.append(traced)
+      return neurons
+    }
+    #expect(asked.count == 3 && again.slots == choice.slots && again.neighbourShares == shares)
   }
 
   @Test("stay nearer to what they were where their weight may grow")
@@ -92,7 +107,7 @@ struct OptimizedErasureTests {
       var optimization = SlotOptimization.erasure(layerCount: 2)
       (optimization.steps, optimization.neighbourWeight, optimization.largestNeighbourWeight) = (40, 1, largest)
       let slots = OptimizedErasure(
-        targets: try questions("R2", facts: 0..<3), answerCount: 3, others: others, optimization: optimization
+        targets: try questions("R2", facts: 0..<3), answerCount: 3, others: named(others), optimization: optimization
       ).valueSlots(of: (0..<4).map { Neuron(layer: 1, index: $0) }, in: model)
       return model.replacing(slots).bert.predict(others[0].map(\.prompt)) { $1.divergence(from: before[$0]) }
         .reduce(0, +)
@@ -110,5 +125,15 @@ struct OptimizedErasureTests {
       return [Neuron(layer: 1, index: 0)]
     }
     #expect(calls == 1)
+  }
+
+  @Test("are none where none are wanted")
+  func none() throws {
+    let others = [try questions("R1", facts: 0..<2), try questions("R2", facts: 3..<5)]
+    let choice = try erasure(others, count: 0).choose(in: model, from: 1) { traced, _ in
+      #expect(traced.neighbours.isEmpty)
+      return [Neuron(layer: 1, index: 0)]
+    }
+    #expect(choice.slots.count == 1 && choice.neighbourShares == nil)
   }
 }
