@@ -41,7 +41,10 @@ public struct BERTConfiguration: Sendable, Hashable {
     decoder.keyDecodingStrategy = .convertFromSnakeCase
     let file: File
     do { file = try decoder.decode(File.self, from: data) } catch DecodingError.typeMismatch(_, let context) {
-      throw bad("key \(context.codingPath.map(\.stringValue).joined(separator: ".")) has the wrong type")
+      guard !context.codingPath.isEmpty else { throw bad("it is not a JSON object") }
+      throw bad("key \(Self.key(context)) has the wrong type")
+    } catch  where (try? JSONSerialization.jsonObject(with: data)) is [String: Any] {
+      throw bad("a number in it is not whole, or too large, where a size is meant")
     } catch { throw bad("it is not a JSON object") }
     func size(_ key: String, _ value: Int?, default fallback: Int? = nil) throws(CheckpointError) -> Int {
       guard let value = value ?? fallback else { throw bad("key \(key) is missing") }
@@ -79,5 +82,10 @@ public struct BERTConfiguration: Sendable, Hashable {
     guard file.tieWordEmbeddings != false else {
       throw bad("tie_word_embeddings is false, and only models whose decoder is the embeddings are supported")
     }
+  }
+
+  /// The key at fault as the file spells it.
+  private static func key(_ context: DecodingError.Context) -> String {
+    context.codingPath.map { $0.stringValue.replacing(/[A-Z]/) { "_" + $0.output.lowercased() } }.joined(separator: ".")
   }
 }

@@ -12,13 +12,24 @@ extension Checkpoint {
     "added_tokens.json", "generation_config.json",
   ]
 
+  /// What names of weights files end in.
+  private static let weightsExtensions: Set = ["h5", "hdf5", "safetensors", "bin"]
+
+  /// The names of the files that ``writePatched(_:to:overwrite:beside:)`` writes, the weights last.
+  public var patchedFiles: [String] {
+    let weights = weightsFile.lastPathComponent
+    return Self.companions.filter {
+      $0 != weights && FileManager.default.fileExists(atPath: directory.appending(path: $0).path)
+    } + [weights]
+  }
+
   /// Refuses a file that results would replace where it may be part of a model.
   ///
   /// - Throws: ``CheckpointError/wouldReplace(path:)`` where it exists, config.json lies beside it, and its name is that of
   ///   weights, of a file that goes with them, or of an edit's record.
   public static func requireNoPart(_ url: URL) throws(CheckpointError) {
     let isPart =
-      ["h5", "hdf5", "safetensors", "bin"].contains(url.pathExtension)
+      weightsExtensions.contains(url.pathExtension)
       || (companions + ["edit.json"]).contains(url.lastPathComponent)
     let configuration = url.deletingLastPathComponent().appending(path: "config.json")
     guard
@@ -49,7 +60,7 @@ extension Checkpoint {
       }
       let stale = contents.filter {
         $0 != weightsFile.lastPathComponent && !$0.hasPrefix(".")
-          && ($0.hasSuffix(".h5") || $0.hasSuffix(".safetensors"))
+          && Self.weightsExtensions.contains(URL(filePath: $0).pathExtension)
       }
       guard stale.isEmpty else {
         throw .cannotWrite(
@@ -82,7 +93,8 @@ extension Checkpoint {
   /// - Parameters:
   ///   - slots: The new rows of W2, each neuron at most once.
   ///   - output: The directory to write, made where it does not exist.
-  ///   - overwrite: Whether files that exist there are replaced; others stay.
+  ///   - overwrite: Whether files that exist there are replaced; companions that the source lacks are removed, all others
+  ///     stay.
   ///   - document: A file to write beside the weights, from the SHA-256 that these will have.
   /// - Returns: The weights file written.
   /// - Throws: ``CheckpointError``; nothing is left behind then, unless the file system fails between two renames, when
@@ -96,22 +108,20 @@ extension Checkpoint {
     try requireStorable(slots)
     let files = FileManager.default
     let weights = weightsFile.lastPathComponent
-    let companions = Self.companions.filter {
-      $0 != weights && files.fileExists(atPath: directory.appending(path: $0).path)
-    }
     let target = output.appending(path: weights)
     var made: [URL] = []
     var partial: [(partial: URL, target: URL)] = []
     do {
       made = try Self.makeDirectory(output)
-      for name in companions + [weights] {
+      let names = patchedFiles
+      for name in names {
         let source = name == weights ? weightsFile : directory.appending(path: name)
         let target = output.appending(path: name)
         let temporary = PartialFiles.begin(beside: target)
         partial.append((temporary, target))
         // The link's target is copied: a copied link would lead the slots into the source.
         try files.copyItem(at: source.resolvingSymlinksInPath(), to: temporary)
-        try files.setAttributes([.posixPermissions: 0o644], ofItemAtPath: temporary.path)
+        try Self.makeWritable(temporary)
         if name == weights { try write(slots, into: temporary) }
         try Self.synchronize(temporary)
       }
@@ -133,6 +143,8 @@ extension Checkpoint {
         }
       }
       try PartialFiles.finish(partial)
+      // A tokenizer's settings of an edit before, which the source lacks, would change how the model reads.
+      for name in Self.companions where !names.contains(name) { unlink(output.appending(path: name).path) }
       return target
     } catch {
       for (temporary, _) in partial { PartialFiles.discard(temporary) }
@@ -225,6 +237,13 @@ extension Checkpoint {
       }
     }
     try file.close()
+  }
+
+  /// Lets the owner write a copy, which is for nobody else than its source is.
+  private static func makeWritable(_ url: URL) throws {
+    let files = FileManager.default
+    let mode = (try files.attributesOfItem(atPath: url.path)[.posixPermissions] as? NSNumber)?.intValue ?? 0o644
+    try files.setAttributes([.posixPermissions: mode | 0o600], ofItemAtPath: url.path)
   }
 
   private static func synchronize(_ url: URL) throws {

@@ -67,8 +67,8 @@ public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, Local
       "The edit does not hold: \(shortfall), so nothing was written."
     case .wouldNotHold(let shortfall): "The edit would not hold: \(shortfall)."
     case .notAnEdit(let path):
-      "\(path) holds a model and no \(EditRecord.fileName), so that no edit wrote it, and it is not replaced; choose another "
-        + "directory."
+      "\(path) holds files of a model and no edit's \(EditRecord.fileName), so that no edit wrote them, and they are not "
+        + "replaced; choose another directory."
     case .noOutput: "There is no directory to write the edit to."
     case .incompleteRecord(let field): "The record has no \(field), without which it cannot be evaluated."
     case .otherNeurons(let layer, let index):

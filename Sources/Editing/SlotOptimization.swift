@@ -210,9 +210,9 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// How many times the steps it then begins anew with.
   static let stepsOnceMisled = 4
 
-  /// An erasure has forgotten its relation when it says at most this share of the answers still; prompts that it does not
-  /// see say three times as many.
-  static let forgottenShare = 0.01
+  /// An erasure has forgotten its relation when it says at most this share of the answers still; on prompts that it does not
+  /// see it says several times as many.
+  static let forgottenShare = 0.005
 
   /// What the neighbours' weight grows by in a step that finds the relation forgotten, and shrinks by in one that does not.
   static let weightGrowth = 1.15

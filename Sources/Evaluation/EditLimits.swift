@@ -49,5 +49,9 @@ public struct EditLimits: Sendable, Hashable {
     return parts.isEmpty ? nil : parts.joined(separator: ", and ")
   }
 
-  private func percent(_ value: Double) -> String { "\(Int((100 * value).rounded(.down))) %" }
+  /// In per cent, rounded down to a tenth, so that what falls short never looks as if it did not.
+  private func percent(_ value: Double) -> String {
+    let tenths = Int((1000 * value + 1e-6).rounded(.down))
+    return tenths.isMultiple(of: 10) ? "\(tenths / 10) %" : "\(tenths / 10).\(tenths % 10) %"
+  }
 }

@@ -86,11 +86,11 @@ public struct EditRequest: Sendable {
   func checkOutput() throws {
     guard let output else { return }
     try model.checkpoint.checkOutput(output, overwrite: overwrite)
-    let files = FileManager.default
-    let weights = output.appending(path: model.checkpoint.weightsFile.lastPathComponent)
-    if files.fileExists(atPath: weights.path),
-      !files.fileExists(atPath: output.appending(path: EditRecord.fileName).path)
-    {
+    // Whatever would be replaced must be what an edit wrote.
+    let wouldReplace = (model.checkpoint.patchedFiles + [EditRecord.fileName]).contains {
+      FileManager.default.fileExists(atPath: output.appending(path: $0).path)
+    }
+    if wouldReplace, (try? EditRecord(contentsOf: output.appending(path: EditRecord.fileName))) == nil {
       throw EditError.notAnEdit(path: output.path)
     }
   }

@@ -147,10 +147,10 @@ extension Relation {
   }
 
   /// The templates that an edit sees and those that it does not, of which `heldBack` may name those of other relations too;
-  /// it sees the first in any case.
+  /// it sees the last, its own, where it would see none.
   func split(holdingBack heldBack: [Template]) -> (used: [Template], heldBack: [Template]) {
     let used = templates.filter { !heldBack.contains($0) }
     guard used.isEmpty else { return (used, templates.filter(heldBack.contains)) }
-    return (Array(templates.prefix(1)), Array(templates.dropFirst()))
+    return (Array(templates.suffix(1)), Array(templates.dropLast()))
   }
 }

@@ -24,7 +24,11 @@ public struct FactSelection: Sendable {
   /// - Throws: `RelationError.indexOutOfRange` when it selects a fact that the relation does not have, and
   ///   `RelationError.notSelected` when it does not name the relation.
   public func facts(of relation: Relation) throws(RelationError) -> [Fact] {
-    guard let indices = indices[relation.name] ?? indices[relation.label] else {
+    let names = [relation.name, relation.label].map { $0.lowercased() }
+    let written =
+      [relation.name, relation.label].first { indices[$0] != nil }
+      ?? relationNames.first { names.contains($0.lowercased()) }
+    guard let indices = written.flatMap({ indices[$0] }) else {
       throw .notSelected(relation: relation.name, present: relationNames, path: path)
     }
     var facts: [Fact] = []

@@ -15,7 +15,7 @@ extension Relation {
     for name in catalogue.names {
       let other = try catalogue.relation(named: name)
       let count = Set(other.facts.map { Pair(subject: $0.subject, answer: $0.answer) }).intersection(turned).count
-      if count >= max(3, turned.count / 10), count > best?.count ?? 0 { best = (other, count) }
+      if count >= max(3, (turned.count + 9) / 10), count > best?.count ?? 0 { best = (other, count) }
     }
     return best?.relation
   }

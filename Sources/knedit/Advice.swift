@@ -16,7 +16,7 @@ struct AdvisedError: Error, CustomStringConvertible {
   private static func advice(on error: any Error) -> String? {
     switch error {
     case CheckpointError.outputExists: "pass --force to replace what knedit writes there, or choose another --output"
-    case RelationError.severalAnswers: "name it with --from"
+    case RelationError.severalAnswers: "name it with --from, or with \"from\" in the file of --edits"
     case ModelError.notOnePiece: "--method optimized takes any"
     case LocationError.unreadable, LocationError.notLocated:
       "write one with knedit locate … --format json -o FILE"

@@ -50,7 +50,7 @@ struct BenchCommand: ParsableCommand {
   }
 
   func run() throws {
-    try result.check(others: relations.relations.map(RelationOptions.files) ?? [])
+    try result.check(others: [model.model] + ((try? relations.path()).map(RelationOptions.files) ?? []))
     let opened = try model.openModel(quiet: printing.quiet)
     var prompts = text
     if prompts.isEmpty {

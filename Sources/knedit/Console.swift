@@ -1,3 +1,4 @@
+import Checkpoint
 import Foundation
 
 #if canImport(Glibc)
@@ -23,7 +24,10 @@ enum Console {
   static func deliver(_ text: String, to path: String?) throws {
     let ended = text.hasSuffix("\n") ? text : text + "\n"
     guard let path else {
-      do { try FileHandle.standardOutput.write(contentsOf: Data(ended.utf8)) } catch { throw OutputError(path: nil) }
+      do { try FileHandle.standardOutput.write(contentsOf: Data(ended.utf8)) } catch {
+        if isClosedPipe(error) { endAsReaderGone() }
+        throw OutputError(path: nil)
+      }
       return
     }
     let url = URL(filePath: path).resolvingSymlinksInPath()
@@ -35,6 +39,19 @@ enum Console {
       try handle.write(contentsOf: Data(ended.utf8))
       try handle.close()
     } catch { throw OutputError(path: path) }
+  }
+
+  private static func isClosedPipe(_ error: any Error) -> Bool {
+    let error = error as NSError
+    let cause = error.userInfo[NSUnderlyingErrorKey] as? NSError ?? error
+    return cause.domain == NSPOSIXErrorDomain && cause.code == Int(EPIPE)
+  }
+
+  /// Ends quietly, as other tools do before `head`.
+  private static func endAsReaderGone() {
+    PartialFiles.discardAll()
+    signal(SIGPIPE, SIG_DFL)
+    kill(getpid(), SIGPIPE)
   }
 
   struct OutputError: Error, CustomStringConvertible {

@@ -56,7 +56,7 @@ struct DiffCommand: ParsableCommand {
     let document: Document
     // A status of 1 says that the two differ, so every failure has another.
     do {
-      try file.check()
+      try file.check(others: [a, b])
       document = try compare()
       let text = printing.format == .json ? String(decoding: try document.json(), as: UTF8.self) : describe(document)
       try Console.deliver(text, to: file.output)

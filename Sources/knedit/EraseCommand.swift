@@ -60,6 +60,10 @@ struct EraseCommand: ParsableCommand {
       Console.note(
         "\(chosen.count - facts.count) facts are left out: this model's vocabulary cannot spell their answers.")
     }
+    guard !facts.isEmpty else {
+      throw InputError(
+        "No fact of \(relation.name) is left to forget: this model's vocabulary cannot spell their answers.")
+    }
     let erasure = RelationErasure(
       request: EditRequest(
         model: opened, modelPath: try model.modelPath(), catalogue: catalogue,

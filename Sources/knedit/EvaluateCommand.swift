@@ -28,15 +28,18 @@ struct EvaluateCommand: ParsableCommand {
     let record = try EditRecord(contentsOf: url)
     let source = try MaskedLanguageModel(opening: sourceLocation(record))
     let relations = try relationsLocation(record, source: source.checkpoint.directory)
-    try result.check(others: [url.path] + RelationOptions.files(in: relations.path))
+    try result.check(others: [url.path, model.model] + RelationOptions.files(in: relations.path))
     let catalogue = try RelationCatalogue(directory: relations)
     let written = try record.result.flatMap { result in
-      let beside = [url, url.deletingLastPathComponent()].map { $0.appending(path: fileName(result)) }
+      var isDirectory: ObjCBool = false
+      _ = FileManager.default.fileExists(atPath: url.path, isDirectory: &isDirectory)
+      let directory = isDirectory.boolValue ? url : url.deletingLastPathComponent()
+      let beside = directory.appending(path: fileName(result))
       let recorded = URL(filePath: result.model).appending(path: fileName(result))
       // What lies beside the record must be what it tells of; elsewhere there may be another by now.
       let isOther =
         try !FileManager.default.fileExists(atPath: recorded.path) || fingerprint(of: recorded) != result.sha256
-      return try (beside.first { FileManager.default.fileExists(atPath: $0.path) } ?? (isOther ? nil : recorded))
+      return try (FileManager.default.fileExists(atPath: beside.path) ? beside : isOther ? nil : recorded)
         .map { try MaskedLanguageModel(opening: $0) }
     }
     let evaluation = try RecordEvaluation(

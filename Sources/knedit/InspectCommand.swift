@@ -31,7 +31,7 @@ struct InspectCommand: ParsableCommand {
   }
 
   func run() throws {
-    try file.check()
+    try file.check(others: [path])
     let checkpoint = try Checkpoint.open(URL(filePath: path))
     let c = checkpoint.configuration
     let used = checkpoint.entries.filter(\.isUsed)

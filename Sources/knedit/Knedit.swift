@@ -37,9 +37,14 @@ struct Knedit: ParsableCommand {
   }
 
   /// Ends the process as a signal asks, but without leaving half-written files behind.
+  ///
+  /// A signal that is ignored from the start, as `nohup` has it, stays so.
   private static func discardingPartialFiles() -> [any DispatchSourceSignal] {
-    [SIGINT, SIGTERM, SIGHUP].map { number in
-      signal(number, SIG_IGN)
+    // Writing to a pipe that nobody reads is an error then, which says where it happened.
+    signal(SIGPIPE, SIG_IGN)
+    let ignored = unsafeBitCast(SIG_IGN, to: Int.self)
+    return [SIGINT, SIGTERM, SIGHUP].compactMap { number in
+      if unsafeBitCast(signal(number, SIG_IGN), to: Int.self) == ignored { return nil }
       let source = DispatchSource.makeSignalSource(signal: number, queue: .global(qos: .userInitiated))
       source.setEventHandler {
         PartialFiles.discardAll()

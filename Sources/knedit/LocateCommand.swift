@@ -32,7 +32,7 @@ struct LocateCommand: ParsableCommand {
   }
 
   func run() throws {
-    let read = [selecting.facts] + RelationOptions.files(in: try relations.path())
+    let read = [selecting.facts, model.model] + RelationOptions.files(in: try relations.path())
     try result.check(others: read + [attributions])
     if let attributions { try ResultFileOptions.requireFree(attributions, others: read) }
     let catalogue = try relations.open()
@@ -50,7 +50,7 @@ struct LocateCommand: ParsableCommand {
       Console.note("\(left) facts are left out: this model's vocabulary cannot spell their answers.")
     }
     guard !usable.joined().isEmpty else {
-      throw ValidationError("There is no fact to locate: what was asked for selects none.")
+      throw InputError("There is no fact to locate: what was asked for selects none.")
     }
     let file = try attributions.map { try AttributionFile(URL(filePath: $0)) }
     let total = zip(relations, usable).reduce(0) { $0 + $1.1.count * $1.0.templates.count }

@@ -50,7 +50,7 @@ struct PredictCommand: ParsableCommand {
   }
 
   func run() throws {
-    try result.check(others: [file])
+    try result.check(others: [file, model.model])
     var texts = text
     if let file {
       texts += try Self.content(of: file).split(whereSeparator: \.isNewline).map(String.init).filter {

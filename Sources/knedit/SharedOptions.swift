@@ -22,7 +22,7 @@ struct RelationOptions: ParsableArguments {
   static func files(in directory: String) -> [String] {
     let patterns = directory + "/patterns"
     let names = (try? FileManager.default.contentsOfDirectory(atPath: patterns)) ?? []
-    return [directory + "/facts.json"] + names.map { patterns + "/" + $0 }
+    return [directory + "/facts.json", directory + "/labels.json"] + names.map { patterns + "/" + $0 }
   }
 
   func path() throws -> String { try relations ?? DemoCheckpoint.path() + "/relations" }
@@ -74,7 +74,8 @@ struct ResultFileOptions: ParsableArguments {
   @Option(name: .shortAndLong, help: "Write the results to this file in place of standard output.")
   var output: String?
 
-  /// Refuses, before any work is done, a file that may be part of a model, and one of the command's other files.
+  /// Refuses, before any work is done, a file that cannot be written, that may be part of a model, or that is one of the
+  /// command's other files.
   func check(others: [String?] = []) throws {
     if let output { try Self.requireFree(output, others: others) }
   }
@@ -84,13 +85,18 @@ struct ResultFileOptions: ParsableArguments {
     let place = URL(filePath: path).resolvingSymlinksInPath()
     try Checkpoint.requireNoPart(place)
     if others.contains(where: { $0.map { URL(filePath: $0).resolvingSymlinksInPath() } == place }) {
-      throw TakenFile(path: path)
+      throw InputError("\(path) is another file of this command; write the result to one of its own.")
     }
-  }
-
-  private struct TakenFile: Error, CustomStringConvertible {
-    let path: String
-    var description: String { "\(path) is another file of this command; write the result to one of its own." }
+    let files = FileManager.default
+    var isDirectory: ObjCBool = false
+    if files.fileExists(atPath: place.path, isDirectory: &isDirectory) {
+      if isDirectory.boolValue { throw InputError("\(path) is a directory; name a file for the result.") }
+      // A terminal or a pipe is written to as it is.
+      if (try? files.attributesOfItem(atPath: place.path)[.type] as? FileAttributeType) != .typeRegular { return }
+    }
+    guard files.isWritableFile(atPath: place.deletingLastPathComponent().path) else {
+      throw Console.OutputError(path: path)
+    }
   }
 }
 

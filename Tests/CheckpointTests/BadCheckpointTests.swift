@@ -191,7 +191,8 @@ struct BadCheckpointTests {
       ("\"num_attention_heads\": 2", "\"num_attention_heads\": 3", "num_attention_heads"),
       ("\"hidden_size\": 16", "\"hidden_size\": 0", "hidden_size"),
       ("\"hidden_size\": 16", "\"hidden_size\": -16", "hidden_size"),
-      ("\"hidden_size\": 16", "\"hidden_size\": \"16\"", "hiddenSize"),
+      ("\"hidden_size\": 16", "\"hidden_size\": \"16\"", "key hidden_size has the wrong type"),
+      ("\"hidden_size\": 16", "\"hidden_size\": 1.5", "is not whole"),
       ("\"vocab_size\": 89", "\"vocab_size\": 4611686018427387904", "vocab_size"),
       ("\"intermediate_size\": 32,", "", "intermediate_size"),
       ("\"pad_token_id\": 0", "\"is_decoder\": true", "is_decoder"),
@@ -207,6 +208,7 @@ struct BadCheckpointTests {
   @Test("a config.json that is no JSON object", arguments: ["", "[]", "{", "{\"hidden_size\": }"])
   func notJSON(text: String) throws {
     let error = try error("keras") { try Data(text.utf8).write(to: $0.appending(path: "config.json")) }
-    guard case .badConfiguration = error else { throw error }
+    guard case .badConfiguration(_, let reason) = error else { throw error }
+    #expect(reason == "it is not a JSON object")
   }
 }

@@ -54,6 +54,34 @@ struct PatchingTests {
     }
   }
 
+  @Test("replacing an earlier edit, leaves no tokenizer's settings that the source lacks, and files of other names")
+  func staleCompanions() throws {
+    try FixtureFiles.withDirectory { directory in
+      let source = try Fixture.open("keras")
+      for name in ["tokenizer_config.json", "notes.txt"] {
+        try Data(#"{"do_lower_case": false}"#.utf8).write(to: directory.appending(path: name))
+      }
+      let has = FileManager.default.fileExists(
+        atPath: source.directory.appending(path: "tokenizer_config.json").path)
+      try source.writePatched(Self.slots, to: directory, overwrite: true)
+      let found = try FileManager.default.contentsOfDirectory(atPath: directory.path)
+      #expect(found.contains("notes.txt") && found.contains("tokenizer_config.json") == has)
+      #expect(Set(source.patchedFiles).isSubset(of: found))
+    }
+  }
+
+  @Test("is for nobody else than its source, and its owner may write it", arguments: [(0o400, 0o600), (0o644, 0o644)])
+  func permissions(of source: Int, expected: Int) throws {
+    try FixtureFiles.withCopy(of: "keras") { model in
+      let weights = model.appending(path: "tf_model.h5").path
+      try FileManager.default.setAttributes([.posixPermissions: source], ofItemAtPath: weights)
+      let written = try Checkpoint.open(model).writePatched(
+        Self.slots, to: model.appending(path: "out"), overwrite: false)
+      let mode = try FileManager.default.attributesOfItem(atPath: written.path)[.posixPermissions] as? NSNumber
+      #expect(mode?.intValue == expected)
+    }
+  }
+
   @Test("of compressed values, leaves all other tensors, attributes and groups as they are")
   func compressed() throws {
     try FixtureFiles.withDirectory { directory in

@@ -165,7 +165,7 @@ struct CommandTests {
         (#"[{"relation": "R1", "subject": "orvia", "to": "Corin", "form": "Aster"}]"#, "form"),
         (
           #"[{"relation": "R1", "subject": "orvia", "to": "Corin"}, {"relation": "R1", "subject": "orvia", "to": "Dovar"}]"#,
-          "twice"
+          "two new answers"
         ),
       ] {
         try text.write(to: list, atomically: true, encoding: .utf8)
@@ -240,6 +240,8 @@ struct CommandTests {
       ),
       (["locate", "--relation", "R3"], "R3"), (["locate", "--relation", "R1", "--subject", "orvja"], "orvia"),
       (["locate", "--relation", "R1", "--facts", "nowhere.json"], "nowhere.json"),
+      (["locate", "--relation", "R1", "-o", "nowhere/n.json"], "nowhere/n.json"),
+      (["predict", "[MASK]", "-o", "/"], "is a directory"),
       (
         ["update", "--relation", "R1", "--subject", "orvia", "--to", "Asterbord", "--method", "paper", "-o", "never"],
         "not one word piece"
@@ -396,6 +398,11 @@ struct CommandTests {
       #expect(predict.failedPlainly && predict.errors.contains("another file of this command"))
       let locating = ["locate", "--relation", "R1", "--limit", "1", "--model", Command.model, "--quiet"]
       #expect(try Command(locating + ["--relations", relations.path, "-o", facts.path]).failedPlainly)
+      let labels = relations.appending(path: "labels.json").path
+      #expect(try Command(locating + ["--relations", relations.path, "-o", labels]).failedPlainly)
+      let named = directory.appending(path: "bert.model")
+      try FileManager.default.copyItem(atPath: Command.model + "/tf_model.h5", toPath: named.path)
+      #expect(try Command("inspect", named.path, "-o", named.path).errors.contains("another file of this command"))
       let scores = directory.appending(path: "scores.h5").path
       #expect(
         try Command(locating + ["--relations", relations.path, "--attributions", scores, "-o", scores]).failedPlainly)

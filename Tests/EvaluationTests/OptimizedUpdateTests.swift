@@ -433,6 +433,8 @@ struct OptimizedEditTests {
         facts: fixture.catalogue.relation(named: "R2").facts, method: .paper(top: 1, fill: .zero)
       ).plan()
       #expect(erasure.shortfall(EditLimits(success: 1, kept: 0))?.contains("are wrong now, not 100 %") == true)
+      #expect(erasure.shortfall(EditLimits(success: 0.58, kept: 0))?.contains("not 58 %") == true)
+      #expect(erasure.shortfall(EditLimits(success: 0.995, kept: 0))?.contains("not 99.5 %") == true)
       #expect(erasure.shortfall(EditLimits(success: 0, kept: 0)) == nil)
     }
   }
@@ -477,6 +479,16 @@ struct OptimizedEditTests {
       #expect(throws: EditError.notAnEdit(path: model.path)) {
         try FactUpdate(
           request: request, fact: fact, newAnswer: "Corin", ownPrompts: [], method: .paper(lambda1: 1, lambda2: 8)
+        ).plan()
+      }
+      // Nor is a part of one: what lies there is nobody's edit, whatever it is called.
+      let part = model.appending(path: "part")
+      try FileManager.default.createDirectory(at: part, withIntermediateDirectories: false)
+      for name in ["config.json", EditRecord.fileName] { try Data("[]".utf8).write(to: part.appending(path: name)) }
+      #expect(throws: EditError.notAnEdit(path: part.path)) {
+        try FactUpdate(
+          request: fixture.request(part, overwrite: true), fact: fact, newAnswer: "Corin", ownPrompts: [],
+          method: .paper(lambda1: 1, lambda2: 8)
         ).plan()
       }
       let unknown = Fact(relation: "R1", subject: "東京", answer: "Aster")

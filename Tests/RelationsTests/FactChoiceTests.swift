@@ -63,13 +63,15 @@ struct FactChoiceTests {
   }
 
   @Test(
-    "a selection picks by index, in its order, by a relation's name or label, and never of a relation it does not name")
+    "a selection picks by index, in its order, by a relation's name or label in any case, and never of a relation it does not name"
+  )
   func selects() throws {
     let chosen = try selection(#"{"P101": [], "P36": [2, 0]}"#)
     #expect(chosen.relationNames == ["P36", "P101"])
     #expect(try chosen.facts(of: relation("P36")).map(\.subject) == ["Arnor", "Gondor"])
     #expect(try chosen.facts(of: relation("P101")) == [])
     #expect(try selection(#"{"seat": [1]}"#).facts(of: relation("P36")).map(\.subject) == ["Rohan"])
+    #expect(try selection(#"{"p36": [1]}"#).facts(of: relation("P36")).map(\.subject) == ["Rohan"])
     let error = #expect(throws: RelationError.self) { try selection(#"{"P63": [0]}"#).facts(of: relation("P36")) }
     #expect(error?.description.contains("selects no facts of P36, but of P63") == true)
   }

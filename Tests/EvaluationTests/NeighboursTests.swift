@@ -1,0 +1,141 @@
+import BERT
+import Editing
+import FixtureFiles
+import Foundation
+import Kernels
+import Neurons
+import Relations
+import Testing
+
+@testable import Evaluation
+
+@Suite("Neighbours and judged prompts")
+struct NeighboursTests {
+  /// The fixture's model with relations in which most subjects have two answers, R1 is its own inverse in part, a subject is
+  /// in two relations, one fills all positions, and two relations share a wording.
+  private func withRelations(_ body: (Fixture) throws -> Void) throws {
+    let facts = [
+      "R1": [
+        ["orvia", "Aster"], ["orvia", "Corin"], ["tamel", "Bremel"], ["tamel", "Dovar"], ["quend", "Corin"],
+        ["quend", "Elmer"], ["lisk", "Dovar"], ["lisk", "Aster"], ["borda", "Elmer"], ["borda", "Bremel"],
+        ["Aster", "orvia"], ["Corin", "quend"], ["Dovar", "lisk"], ["Elmer", "borda"], ["Bremel", "tamel"],
+      ],
+      "R2": [["wren", "brown"], ["crow", "black"], ["swan", "white"], ["robin", "red"], ["orvia", "green"]],
+      "R3": [[String(repeating: "wren ", count: 900) + "wren", "brown"], ["crow", "white"], ["finch", "green"]],
+    ]
+    let patterns = [
+      "R1": ["the capital of [X] is [Y] .", "[Y] is the capital of [X] .", "the seat of [X] is in [Y] ."],
+      "R2": ["a [X] is a [Y] bird .", "the [X] wears a [Y] coat ."],
+      "R3": ["the [X] wears a [Y] coat .", "[Y] feathers are from the [X] ."],
+    ]
+    try FixtureFiles.withDirectory { directory in
+      try FileManager.default.createDirectory(
+        at: directory.appending(path: "patterns"), withIntermediateDirectories: true)
+      try JSONEncoder().encode(facts).write(to: directory.appending(path: "facts.json"))
+      for (name, own) in patterns {
+        let lines = try own.map { String(decoding: try JSONEncoder().encode(["pattern": $0]), as: UTF8.self) }
+        try Data(lines.joined(separator: "\n").utf8).write(to: directory.appending(path: "patterns/\(name).jsonl"))
+      }
+      try body(try Fixture(relations: directory))
+    }
+  }
+
+  private func encoded(_ prompts: Set<String>, _ model: MaskedLanguageModel) -> Set<[Int]> {
+    Set(prompts.compactMap { try? model.encode($0).ids })
+  }
+
+  @Test("nothing that an update is judged on is a neighbour of it, whatever the answer", arguments: 0..<12)
+  func update(seed: UInt64) throws {
+    try withRelations { fixture in
+      let fact = try fixture.catalogue.relation(named: "R1").facts[0]
+      let held = try Template("the seat of [X] is in [Y] .")
+      let edit = FactEdit(fact: fact, newAnswer: "Bremel", prompts: ["the capital of orvia is [MASK] ."])
+      let questions = try EvaluationQuestions(
+        updating: edit, heldBack: [held], in: fixture.catalogue, model: fixture.model, seed: seed)
+      #expect(questions.intra.count == 15 && !questions.inter.isEmpty && !questions.inverse.isEmpty)
+      let asked = encoded(questions.prompts, fixture.model)
+      #expect(questions.inter.allSatisfy { !$0.prompt.contains("orvia") })
+      let update = try UpdateMethod.optimized(
+        .update, [edit], in: fixture.model, catalogue: fixture.catalogue, questions: questions, heldBack: [held],
+        order: .leftToRight, seed: seed, threads: ThreadCount(1))
+      #expect(!update.neighbours.isEmpty && !update.sameSubject.isEmpty)
+      #expect((update.neighbours + update.sameSubject).allSatisfy { !asked.contains($0.ids) })
+    }
+  }
+
+  @Test("nothing that an erasure is judged on is a neighbour of it, whatever the answer", arguments: 0..<12)
+  func erasure(seed: UInt64) throws {
+    try withRelations { fixture in
+      let relation = try fixture.catalogue.relation(named: "R2")
+      let facts = Array(relation.facts.prefix(2))
+      let questions = try EvaluationQuestions(
+        erasing: relation, facts: facts, in: fixture.catalogue, model: fixture.model, seed: seed)
+      let erasure = try ErasureMethod.optimized(
+        .erasure(layerCount: 2), relation, facts, in: fixture.model, catalogue: fixture.catalogue, questions: questions,
+        order: .leftToRight, seed: seed, threads: ThreadCount(1))
+      let asked = encoded(questions.prompts, fixture.model)
+      #expect(erasure.others.contains { $0.name == "R1" })
+      #expect(erasure.others.allSatisfy { $0.prompts.allSatisfy { !asked.contains($0.prompt.ids) } })
+    }
+  }
+
+  @Test("what earlier edits taught stays: on their prompts, about the same subject with the others about it")
+  func earlier() throws {
+    try withRelations { fixture in
+      let facts = try fixture.catalogue.relation(named: "R1").facts
+      let other = try fixture.catalogue.relation(named: "R2").facts[4]
+      let edits = [
+        FactEdit(fact: facts[2], newAnswer: "Aster", prompts: ["the capital of tamel is [MASK] ."]),
+        FactEdit(fact: other, newAnswer: "red", prompts: ["a orvia is a [MASK] bird ."]),
+        FactEdit(fact: facts[0], newAnswer: "Bremel", prompts: ["the capital of orvia is [MASK] ."]),
+      ]
+      let questions = try EvaluationQuestions(
+        updating: edits, heldBack: [], in: fixture.catalogue, model: fixture.model, seed: 0)
+      let update = try UpdateMethod.optimized(
+        .update, [edits[2]], after: Array(edits[..<2]), in: fixture.model, catalogue: fixture.catalogue,
+        questions: questions, heldBack: [], order: .leftToRight, seed: 0, threads: ThreadCount(1))
+      func ids(_ edit: FactEdit) throws -> [Int] { try fixture.model.encode(edit.prompts[0]).ids }
+      #expect(try update.neighbours.contains { try $0.ids == ids(edits[0]) })
+      #expect(try update.sameSubject.contains { try $0.ids == ids(edits[1]) })
+      #expect(try update.sameSubject.allSatisfy { try $0.ids != ids(edits[0]) })
+    }
+  }
+
+  private func batch(_ fixture: Fixture, _ changes: [(String, Int, String)]) throws -> BatchUpdate {
+    let request = try fixture.request(FileManager.default.temporaryDirectory.appending(path: UUID().uuidString))
+    return try BatchUpdate(
+      request: request,
+      changes: changes.map { (fact: try fixture.catalogue.relation(named: $0).facts[$1], newAnswer: $2) },
+      optimization: .update, heldBack: 1, isSequential: false)
+  }
+
+  @Test("a held-back wording that another edited relation has too is held back there as well")
+  func sharedWording() throws {
+    try withRelations { fixture in
+      let batch = try batch(fixture, [("R2", 1, "white"), ("R3", 1, "black")])
+      #expect(batch.edits.map(\.prompts) == [["a crow is a [MASK] bird ."], ["[MASK] feathers are from the crow ."]])
+      #expect(batch.heldBackPrompts == Array(repeating: ["the crow wears a [MASK] coat ."], count: 2))
+    }
+  }
+
+  @Test("two new answers to the same prompts are refused, though the old ones differ")
+  func contradiction() throws {
+    try withRelations { fixture in
+      #expect(throws: EditError.givenTwice(subject: "orvia", relation: "R1")) {
+        try batch(fixture, [("R1", 0, "Dovar"), ("R1", 1, "Elmer")])
+      }
+    }
+  }
+
+  @Test("one's own prompt in a wording that is held back is asked once, and no longer held back")
+  func ownPrompt() throws {
+    let fixture = try Fixture()
+    let relation = try fixture.catalogue.relation(named: "R1")
+    let last = try #require(relation.templates.last)
+    let update = FactUpdate(
+      request: try fixture.request(URL(filePath: "never")), fact: relation.facts[0], newAnswer: "Corin",
+      ownPrompts: [last], method: .optimized(.update), heldBack: 1)
+    #expect(update.heldBack.isEmpty)
+    #expect(update.prompts == ([last] + relation.templates.dropLast()).map { $0.prompt(subject: "orvia") })
+  }
+}
