@@ -42,6 +42,11 @@ class Measurement:
             sys.exit(run.stderr)
         return [p["predictions"][0]["token"] for p in json.loads(run.stdout)["prompts"]]
 
+    def of_same_subjects(self, judged):
+        """All facts about the subjects of `judged` {relation: [fact]}, which have the same prompts whatever their answers."""
+        subjects = {r: {s for s, _ in v} for r, v in judged.items()}
+        return {r: {f for f in self.facts[r] if f[0] in v} for r, v in subjects.items()}
+
     def without(self, gone, held, directory):
         """Writes the relations without the facts `gone` {relation: set} and the templates `held` {relation: {index}}."""
         (directory / "patterns").mkdir(parents=True)

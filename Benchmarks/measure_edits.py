@@ -31,7 +31,7 @@ with tempfile.TemporaryDirectory() as directory:
     scratch = pathlib.Path(directory)
     held = m.two_templates(draw)
     judged = {r: draw.sample(v, max(1, len(v) // 3)) for r, v in known.items()}
-    gone = {r: set(v) for r, v in judged.items()}
+    gone = m.of_same_subjects(judged)
     m.without(gone, held, scratch / "relations")
     for relation, pairs in known.items():
         used = [t for i, t in enumerate(templates[relation]) if i not in held[relation]]

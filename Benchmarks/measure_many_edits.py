@@ -27,7 +27,7 @@ rows = []
 with tempfile.TemporaryDirectory() as directory:
     scratch = pathlib.Path(directory)
     judged = {r: draw.sample(v, max(1, len(v) // 3)) for r, v in known.items()}
-    gone = {r: set(v) for r, v in judged.items()}
+    gone = m.of_same_subjects(judged)
     m.without(gone, {r: {len(t) - 1} for r, t in templates.items()}, scratch / "relations")
     pool = [(r, s, y) for r, v in known.items() for s, y in v if (s, y) not in gone[r]]
     draw.shuffle(pool)

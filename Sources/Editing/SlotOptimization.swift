@@ -212,7 +212,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
 
   /// An erasure has forgotten its relation when it says at most this share of the answers still; on prompts that it does not
   /// see it says several times as many.
-  static let forgottenShare = 0.005
+  static let forgottenShare = 0.01
 
   /// What the neighbours' weight grows by in a step that finds the relation forgotten, and shrinks by in one that does not.
   static let weightGrowth = 1.15

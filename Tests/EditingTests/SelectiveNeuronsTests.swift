@@ -99,7 +99,7 @@ struct SlotOptimizationTests {
     var erasure = SlotOptimization.erasure(layerCount: 6)
     (erasure.neighbourWeight, erasure.largestNeighbourWeight) = (20, 30)
     var weights = [20.0]
-    for said in [1, 0.02, 0.005, 0, 0, 0, 0.006, 0.5, 0.5, 0.5, 0.5] {
+    for said in [1, 0.02, 0.01, 0, 0, 0, 0.011, 0.5, 0.5, 0.5, 0.5] {
       weights.append(erasure.nextWeight(weights[weights.count - 1], shareSaid: said))
     }
     #expect(weights[1] == 20 && weights[2] == 20 && weights[3] == 23 && weights[6] == 30 && weights[7] < 30)
