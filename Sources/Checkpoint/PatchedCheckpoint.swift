@@ -70,6 +70,9 @@ extension Checkpoint {
             + "plain which are meant; remove them or choose another directory")
       }
     } else {
+      guard (try? FileManager.default.destinationOfSymbolicLink(atPath: output.path)) == nil else {
+        throw .cannotWrite(path: output.path, reason: "it is a link to what is not there")
+      }
       var ancestor = output.standardizedFileURL
       repeat {
         ancestor.deleteLastPathComponent()

@@ -70,6 +70,17 @@ struct PatchingTests {
     }
   }
 
+  @Test("a link to nothing is refused before any work is done")
+  func danglingLink() throws {
+    try FixtureFiles.withDirectory { directory in
+      let link = directory.appending(path: "link")
+      try FileManager.default.createSymbolicLink(atPath: link.path, withDestinationPath: "nowhere")
+      #expect(throws: CheckpointError.cannotWrite(path: link.path, reason: "it is a link to what is not there")) {
+        try Fixture.open("keras").checkOutput(link, overwrite: false)
+      }
+    }
+  }
+
   @Test("is for nobody else than its source, and its owner may write it", arguments: [(0o400, 0o600), (0o644, 0o644)])
   func permissions(of source: Int, expected: Int) throws {
     try FixtureFiles.withCopy(of: "keras") { model in
