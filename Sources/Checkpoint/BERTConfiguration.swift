@@ -43,9 +43,11 @@ public struct BERTConfiguration: Sendable, Hashable {
     do { file = try decoder.decode(File.self, from: data) } catch DecodingError.typeMismatch(_, let context) {
       guard !context.codingPath.isEmpty else { throw bad("it is not a JSON object") }
       throw bad("key \(Self.key(context)) has the wrong type")
-    } catch  where (try? JSONSerialization.jsonObject(with: data)) is [String: Any] {
-      throw bad("a number in it is not whole, or too large, where a size is meant")
-    } catch { throw bad("it is not a JSON object") }
+    } catch {
+      let isObject = (try? JSONSerialization.jsonObject(with: data)) is [String: Any]
+      throw bad(
+        isObject ? "a number in it is not whole, or too large, where a size is meant" : "it is not a JSON object")
+    }
     func size(_ key: String, _ value: Int?, default fallback: Int? = nil) throws(CheckpointError) -> Int {
       guard let value = value ?? fallback else { throw bad("key \(key) is missing") }
       guard value > 0, value < 1 << 22 else { throw bad("\(key) is \(value), which is no sensible size") }

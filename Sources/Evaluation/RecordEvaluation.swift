@@ -50,8 +50,9 @@ public struct RecordEvaluation: Sendable, Encodable {
     try Self.requireFingerprint(record.source, source)
     if let result, let expected = record.result { try Self.requireFingerprint(expected, result) }
     // A record is a file, which anyone may have changed.
-    let shares = record.method.neighbourShares?.values.map { $0 } ?? []
-    guard record.method.optimization?.isSound ?? true, shares.allSatisfy((0...SlotOptimization.mostCounted).contains)
+    let counts = 0...SlotOptimization.mostCounted
+    guard record.method.optimization?.isSound ?? true,
+      record.method.neighbourShares?.values.allSatisfy(counts.contains) ?? true
     else {
       throw EditError.incompleteRecord(field: "optimization that can be carried out")
     }
