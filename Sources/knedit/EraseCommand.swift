@@ -15,8 +15,9 @@ struct EraseCommand: ParsableCommand {
       command exits with 1, unless --force is given.
       """)
 
+  // Several are taken so that they can be refused: the last alone would be erased otherwise.
   @Option(help: "The relation, by name (P36) or label (capital).")
-  var relation: String
+  var relation: [String] = []
 
   @Option(help: "optimized, which moves value slots until the answers are forgotten, or paper, which empties them.")
   var method = EditRecord.Method.Name.optimized
@@ -41,6 +42,12 @@ struct EraseCommand: ParsableCommand {
   @OptionGroup var printing: PrintOptions
 
   func validate() throws {
+    guard relation.count == 1 else {
+      throw ValidationError(
+        relation.isEmpty
+          ? "Say which relation to erase with --relation."
+          : "One relation is erased at a time: erase the next from the checkpoint that this one is written to.")
+    }
     try method.requireOwn(
       optimized: optimization.given, paper: [top.map { _ in "--top" }, fill.map { _ in "--fill" }].compactMap { $0 })
     if edit.neurons != nil { try options.requireNoneBesideNeurons() }
@@ -49,7 +56,7 @@ struct EraseCommand: ParsableCommand {
 
   func run() throws {
     let catalogue = try relations.open()
-    let relation = try catalogue.relation(named: relation)
+    let relation = try catalogue.relation(named: relation.first ?? "")
     let chosen = try relation.choose(subjects: subject, selection: selecting.selection(), limit: selecting.limit)
     let located = try edit.neurons.map {
       try LocatedRelations(contentsOf: URL(filePath: $0)).relation(relation.name)

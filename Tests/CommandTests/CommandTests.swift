@@ -202,7 +202,9 @@ struct CommandTests {
       ["update", "--relation", "R1", "--subject", "orvia", "--to", "Corin", "-o", "x", "--one-by-one"],
       ["update", "--relation", "R1", "--subject", "orvia", "--to", "Corin", "-o", "x", "--subject-layers", "2,"],
       ["erase", "--relation", "R1", "-o", "x", "--subject-neighbours", "3"],
-      ["erase", "--relation", "R1", "-o", "x", "--fill", "ones"], ["diff", "a"],
+      ["erase", "--relation", "R1", "-o", "x", "--fill", "ones"],
+      ["erase", "--relation", "R1", "--relation", "R2", "-o", "x"],
+      ["diff", "a"],
     ])
   func usage(arguments: [String]) throws {
     let run = try Command(arguments)
