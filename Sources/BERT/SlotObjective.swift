@@ -32,7 +32,7 @@ public struct SlotGradients: Sendable {
 /// A change δ of a slot adds (activation · δ) to its layer's feed-forward product, at every position where the neuron
 /// fires. So nothing below that sum in the lowest edited layer runs again, and where that is the last layer, nothing
 /// but the rows of `[MASK]`. Probabilities are over the word pieces that matter (see ``init(_:slots:pieces:)``),
-/// which makes the decoder cheap; ``largestShareLeftOut(_:)`` tells when that misleads. Judge the outcome on
+/// which makes the decoder cheap; ``leftOut(_:)`` tells when that misleads. Judge the outcome on
 /// predictions over the whole vocabulary.
 public struct SlotObjective: Sendable {
   private let traced: TracedGoals
@@ -127,27 +127,45 @@ public struct SlotObjective: Sendable {
     }
   }
 
-  /// The largest share of P that word pieces left out of ``pieces`` have where an answer is wanted, when each slot has moved by
-  /// `changes`.
+  /// Word pieces that an objective leaves out of the softmax, where an answer is wanted.
+  public struct LeftOut: Sendable, Hashable {
+    /// The largest share of P that they have together on a prompt.
+    public var share = 0.0
+    /// Those that are likely on some prompt by now.
+    public var likely: Set<Int> = []
+    /// The largest share without these.
+    public var shareOfUnlikely = 0.0
+
+    fileprivate func joined(_ other: LeftOut) -> LeftOut {
+      LeftOut(
+        share: max(share, other.share), likely: likely.union(other.likely),
+        shareOfUnlikely: max(shareOfUnlikely, other.shareOfUnlikely))
+    }
+  }
+
+  /// What ``pieces`` lacks where an answer is wanted, when each slot has moved by `changes`.
   ///
   /// An answer that the model hardly knows lies so near to thousands of others unknown to it that it can win among the pieces
-  /// that matter while those left out win over all.
-  public func largestShareLeftOut(_ changes: [[Float]]) -> Double {
+  /// that matter while those left out win over all. And a change can make a few likely that were not before.
+  public func leftOut(_ changes: [[Float]]) -> LeftOut {
     let (model, moves) = (traced.model, moves(changes))
     let wanting = traced.groups.map { group in
       group.filter { if case .answer = traced.goals[$0].wanted { true } else { false } }.map { $0 - group.lowerBound }
     }
     let asked = wanting.indices.filter { !wanting[$0].isEmpty }
-    let shares = concurrently(asked.count, threads: traced.threads) { position in
+    let found = concurrently(asked.count, threads: traced.threads) { position in
       let group = asked[position]
       let states = traced.stages[group].up(model, moves, keys: parts[group].keys).states
       let all = model.head.logits(ForwardPass.gather(states.all, wanting[group]).all)
       softmax(all.all)
-      return (0..<all.rows).reduce(0.0) { largest, row in
-        max(largest, 1 - pieces.reduce(0.0) { $0 + Double(all[row, $1]) })
+      return (0..<all.rows).reduce(LeftOut()) { found, row in
+        let share = 1 - pieces.reduce(0.0) { $0 + Double(all[row, $1]) }
+        let likely = (0..<all.columns).filter { all[row, $0] >= Self.leastProbability && !pieces.contains($0) }
+        let rest = likely.reduce(share) { $0 - Double(all[row, $1]) }
+        return found.joined(LeftOut(share: share, likely: Set(likely), shareOfUnlikely: rest))
       }
     }
-    return shares.max() ?? 0
+    return found.reduce(LeftOut()) { $0.joined($1) }
   }
 
   /// The loss and its gradients when each slot has moved by `changes`, `[hidden]` each, in the order of the slots.

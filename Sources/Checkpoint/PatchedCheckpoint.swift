@@ -37,7 +37,7 @@ extension Checkpoint {
     else { throw .wouldReplace(path: url.path) }
   }
 
-  /// Refuses an output directory that ``writePatched(_:to:overwrite:)`` would refuse, before any work is done.
+  /// Refuses an output directory that ``writePatched(_:to:overwrite:beside:)`` would refuse, before any work is done.
   ///
   /// - Throws: ``CheckpointError/outputExists(path:)``, ``CheckpointError/outputIsSource(path:)`` or
   ///   ``CheckpointError/cannotWrite(path:reason:)``.

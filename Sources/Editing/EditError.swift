@@ -8,6 +8,8 @@ public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, Local
   case sameAnswer(String, subject: String, relation: String)
   /// A subject is to get two answers at once in a relation, and so on the same prompts.
   case givenTwice(subject: String, relation: String)
+  /// Relations that share a wording are to give a subject different answers on it.
+  case contradictory(prompt: String)
   /// A value slot is no number after the edit.
   case beyondNumbers
   /// A figure is no number after the edit.
@@ -36,6 +38,8 @@ public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, Local
   case incompleteRecord(field: String)
   /// The checkpoint changes a slot that the record does not name.
   case otherNeurons(layer: Int, index: Int)
+  /// The checkpoint that an edit wrote has other sizes than its source.
+  case otherSizes(path: String)
   /// A checkpoint is not the one that the record names.
   case otherCheckpoint(path: String, expected: String, found: String)
 
@@ -50,6 +54,7 @@ public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, Local
       "“\(answer)” is the answer that \(relation) has for “\(subject)” already; give another."
     case .givenTwice(let subject, let relation):
       "“\(subject)” is to get two new answers in \(relation), to the same prompts; give it one."
+    case .contradictory(let prompt): "Two edits ask “\(prompt)” and give it different answers; leave one of them out."
     case .beyondNumbers: "The edit drives value slots beyond all numbers; make it smaller."
     case .noFigures(let name): "The edit drives the model beyond all numbers (its \(name) is none); make it smaller."
     case .noSubjectLayer(let layer, let below):
@@ -73,6 +78,8 @@ public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, Local
     case .incompleteRecord(let field): "The record has no \(field), without which it cannot be evaluated."
     case .otherNeurons(let layer, let index):
       "The checkpoint changes value slot \(index) of layer \(layer), which the record does not name; was the record changed?"
+    case .otherSizes(let path):
+      "\(path) has other sizes than the checkpoint that was edited, so that no edit wrote it; was the record changed?"
     case .otherCheckpoint(let path, let expected, let found):
       "\(path) is not the checkpoint of the record: its SHA-256 begins with \(found.prefix(12)), the record's with "
         + "\(expected.prefix(12))."

@@ -204,7 +204,8 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// After so many steps each time, it looks whether the word pieces that matter still do.
   static let stepsBetweenLooks = 8
 
-  /// Where the others have more than this share of P, all word pieces matter from then on.
+  /// Where the others have more than this share of P on a prompt, those that are likely by then matter too, and where it is not
+  /// these that have it, all.
   static let misleadingShare = 0.5
 
   /// How many times the steps it then begins anew with.
@@ -278,17 +279,20 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     func evaluate() -> SlotGradients {
       current.evaluate(changes(), neighbourFactor: neighbourWeight > 0 ? weight / neighbourWeight : 1)
     }
-    func isReached(_ state: SlotGradients) -> Bool { state.loss < weight * Self.negligibleDivergence }
+    func isReached(_ state: SlotGradients) -> Bool { state.loss <= weight * Self.negligibleDivergence }
     var (step, last) = (0, steps)
     while step < last {
       defer { step += 1 }
-      if step > 0, step.isMultiple(of: Self.stepsBetweenLooks), current.pieces.count < vocabulary.count,
-        current.largestShareLeftOut(changes()) > Self.misleadingShare
-      {
-        // What the steps so far have reached counts for little.
-        last = step + Self.stepsOnceMisled * steps
-        isExact = following == .all
-        current = objective(following, pieces: Set(vocabulary))
+      if step > 0, step.isMultiple(of: Self.stepsBetweenLooks), current.pieces.count < vocabulary.count {
+        let leftOut = current.leftOut(changes())
+        if leftOut.shareOfUnlikely > Self.misleadingShare {
+          // What the steps so far have reached counts for little.
+          last = step + Self.stepsOnceMisled * steps
+          isExact = following == .all
+          current = objective(following, pieces: Set(vocabulary))
+        } else if leftOut.share > Self.misleadingShare {
+          current = objective(isExact ? .all : following, pieces: current.pieces.union(leftOut.likely))
+        }
       }
       var state = evaluate()
       if !isExact, step >= last - stepsOfAll || isReached(state) {

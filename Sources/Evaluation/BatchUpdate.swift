@@ -43,7 +43,7 @@ public struct BatchUpdate: Sendable {
   ///   - changes: Facts and the answers they shall have.
   ///   - heldBack: How many of each relation's last templates are held back; one is left to the edit at least.
   /// - Throws: `RelationError` for a relation that the catalogue lacks; `EditError` where there is no change, one that
-  ///   changes nothing, or two of the same fact.
+  ///   changes nothing, or two that contradict each other.
   public init(
     request: EditRequest, changes: [(fact: Fact, newAnswer: String)], optimization: SlotOptimization, heldBack: Int,
     isSequential: Bool
@@ -70,6 +70,13 @@ public struct BatchUpdate: Sendable {
           fact: fact, newAnswer: newAnswer, prompts: split.used.map { $0.prompt(subject: fact.subject) }))
       prompts.append(split.heldBack.map { $0.prompt(subject: fact.subject) })
     }
+    var answers: [String: String] = [:]
+    for edit in edits {
+      for prompt in edit.prompts
+      where answers.updateValue(edit.newAnswer, forKey: prompt) ?? edit.newAnswer != edit.newAnswer {
+        throw EditError.contradictory(prompt: prompt)
+      }
+    }
     self.request = request
     self.edits = edits
     heldBackPrompts = prompts
@@ -88,7 +95,10 @@ public struct BatchUpdate: Sendable {
   public func plan(progress: (Int) -> Void = { _ in }) throws -> Plan {
     let model = request.model
     try request.checkOutput()
-    for edit in edits { try model.requireSpelled(subject: edit.fact.subject) }
+    for edit in edits {
+      try model.requireSpelled(subject: edit.fact.subject)
+      try model.requireChange(edit)
+    }
     try optimization.requireLayers(model.bert.configuration.layerCount)
     let questions = try EvaluationQuestions(
       updating: edits, heldBack: heldBack, in: request.catalogue, model: model, seed: request.seed)

@@ -67,7 +67,7 @@ public enum ErasureMethod: Sendable, Hashable {
       try model.factors($0.prompt, answer: $0.fact.answer, order: order)[0].naming($0.fact.subject, in: model)
     }
     let neighbours = Neighbours(
-      catalogue: catalogue, excluded: questions.topics, subjects: [], heldBack: [], judged: questions.prompts)
+      catalogue: catalogue, excluded: questions.topics, subjects: [], heldBack: [], taken: questions.prompts)
     let names = catalogue.names.filter { $0 != relation.name }
     let most = OptimizedErasure.mostCandidates(neighbours: parameters.otherRelations, relations: names.count)
     return OptimizedErasure(

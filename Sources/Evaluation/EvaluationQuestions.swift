@@ -89,14 +89,15 @@ public struct EvaluationQuestions: Sendable {
     }
     editedSubjects = EditedSubject.all(of: edits, in: catalogue)
     sameSubject = try Self.questions(
-      about: editedSubjects, in: catalogue, model: model, heldBack: heldBack, using: &generator)
+      about: editedSubjects, in: catalogue, model: model, heldBack: heldBack, edited: Set(edits.flatMap(\.prompts)),
+      using: &generator)
     intra = asked.flatMap { Self.questions($0.0, $0.1) }
     inter = others.flatMap { Self.questions($0.0, $0.1) }
-    let spelled = inverse.filter { (try? model.pieces(of: $0.question.answer)) != nil }
-    topics = Set((asked + others).map(\.1.topic) + spelled.map(\.topic))
+    let asking = inverse.filter { (try? model.factors($0.question.prompt, answer: $0.question.answer)) != nil }
+    topics = Set((asked + others).map(\.1.topic) + asking.map(\.topic))
     self.heldBack = edits.count == 1 ? heldBack.map { $0.prompt(subject: edits[0].fact.subject) } : []
     interRelations = []
-    self.inverse = spelled.map(\.question)
+    self.inverse = asking.map(\.question)
   }
 
   /// For an erasure: every fact given of the relation, and 5 random facts of each other relation.
@@ -127,13 +128,16 @@ public struct EvaluationQuestions: Sendable {
   /// that the edit can see that one.
   private static func questions(
     about subjects: [EditedSubject], in catalogue: RelationCatalogue, model: MaskedLanguageModel, heldBack: [Template],
-    using generator: inout SeededGenerator
+    edited: Set<String>, using generator: inout SeededGenerator
   ) throws -> [Question] {
     var result: [Question] = []
     for subject in subjects {
       for name in subject.otherRelations where result.count < mostOnSubjects {
         let relation = try catalogue.relation(named: name)
-        let templates = relation.templates.filter { !heldBack.contains($0) }
+        // Relations may share wordings.
+        let templates = relation.templates.filter {
+          !heldBack.contains($0) && !edited.contains($0.prompt(subject: subject.name))
+        }
         guard templates.count > 1, let template = templates.randomElement(using: &generator),
           let other = relation.facts.first(where: { $0.subject == subject.name && relation.isAskable($0, model) })
         else { continue }

@@ -78,6 +78,7 @@ public struct FactUpdate: Sendable {
     try request.checkOutput()
     try model.requireSpelled(subject: fact.subject)
     let edit = FactEdit(fact: fact, newAnswer: newAnswer, prompts: prompts)
+    try model.requireChange(edit)
     let targets = try prompts.map { try model.factors($0, answer: newAnswer, order: request.order) }
     let said = model.outcomes(targets, threads: request.threads)
     guard !said.allSatisfy(\.isBest) else { throw EditError.alreadySays(newAnswer, prompts: prompts.count) }
@@ -137,6 +138,15 @@ public struct FactUpdate: Sendable {
     var plan = try plan(progress: progress)
     plan.record = try write(plan)
     return plan
+  }
+}
+
+extension MaskedLanguageModel {
+  /// Refuses an edit whose new answer is the old one in other writing: the same word pieces.
+  func requireChange(_ edit: FactEdit) throws {
+    guard try pieces(of: edit.newAnswer) != (try? pieces(of: edit.fact.answer)) else {
+      throw EditError.sameAnswer(edit.newAnswer, subject: edit.fact.subject, relation: edit.fact.relation)
+    }
   }
 }
 

@@ -8,12 +8,12 @@ struct Neighbours {
   let catalogue: RelationCatalogue
   /// What the edit will be judged on: no fact about that is drawn, whatever its answer.
   let excluded: Set<Topic>
-  /// Subjects that are edited: no fact about them is drawn from the edited relations.
+  /// Subjects that are edited: no fact about them is drawn but as one.
   let subjects: Set<String>
   /// Templates that the edit must not see.
   let heldBack: Set<Template>
-  /// Prompts on which the edit will be judged; relations may share wordings.
-  let judged: Set<String>
+  /// Prompts of the edit itself and those on which it will be judged; relations may share wordings.
+  let taken: Set<String>
 
   /// `same` prompts of the named relations together, and `others` of all other relations together.
   ///
@@ -33,7 +33,7 @@ struct Neighbours {
   ) throws -> [EncodedPrompt] {
     func prompts(_ name: String) throws -> [String] {
       try catalogue.relation(named: name).templates.filter { !heldBack.contains($0) }
-        .map { $0.prompt(subject: subject.name) }.filter { !judged.contains($0) }.shuffled(using: &generator)
+        .map { $0.prompt(subject: subject.name) }.filter { !taken.contains($0) }.shuffled(using: &generator)
     }
     let all = try subject.otherRelations.map(prompts)
     let turns = 0..<(all.map(\.count).max() ?? 0)
@@ -79,7 +79,7 @@ struct Neighbours {
       for (fact, first) in facts {
         if result.count == count { return result }
         let prompt = templates[(first + turn) % templates.count].prompt(subject: fact.subject)
-        guard !judged.contains(prompt) else { continue }
+        guard !taken.contains(prompt) else { continue }
         // A subject that fills all positions cannot be asked about, and is no reason to fail.
         if let asked = try? model.factors(prompt, answer: fact.answer, order: order).first { result.append(asked) }
       }
@@ -101,7 +101,7 @@ struct Neighbours {
       for fact in pool.shuffled(using: &generator).prefix(share) {
         guard let template = templates.randomElement(using: &generator) else { continue }
         let prompt = template.prompt(subject: fact.subject)
-        guard !judged.contains(prompt) else { continue }
+        guard !taken.contains(prompt) else { continue }
         // A subject that fills all positions cannot be asked about, and is no reason to fail.
         if let encoded = try? model.encode(prompt) { result.append(encoded.naming(model.subject(fact.subject))) }
       }

@@ -49,6 +49,9 @@ public struct RecordEvaluation: Sendable, Encodable {
   ) throws {
     try Self.requireFingerprint(record.source, source)
     if let result, let expected = record.result { try Self.requireFingerprint(expected, result) }
+    if let result, result.bert.configuration != source.bert.configuration {
+      throw EditError.otherSizes(path: result.checkpoint.weightsFile.path)
+    }
     // A record is a file, which anyone may have changed.
     let counts = 0...SlotOptimization.mostCounted
     guard record.method.optimization?.isSound ?? true,
@@ -210,10 +213,21 @@ private struct RecordJudge {
     var generator = SeededGenerator(seed: record.seed &+ 1)
     let configuration = source.bert.configuration
     let random = randomNeurons(
-      record.neurons.count, in: configuration, layers: record.method.controlLayers(configuration.layerCount),
+      record.neurons.count, in: configuration, layers: record.controlLayers(configuration.layerCount),
       using: &generator)
     return RecordEvaluation.Pair(
       edit: figures, control: try evaluation(source.replacing(remade(random)), random))
+  }
+}
+
+extension EditRecord {
+  /// The layers from which a control draws its random neurons: those that could be edited, or all for the paper's methods.
+  ///
+  /// Neurons that were given may lie anywhere; a control of theirs is drawn from their layers.
+  fileprivate func controlLayers(_ layerCount: Int) -> [Int] {
+    guard let edited = method.optimization?.editedLayers(layerCount) else { return Array(0..<layerCount) }
+    let own = Set(neurons.map(\.layer))
+    return own.isSubset(of: edited) ? edited : own.sorted()
   }
 }
 
@@ -225,10 +239,5 @@ extension EditRecord.Method {
     guard name == .optimized else { return nil }
     guard let optimization else { throw .incompleteRecord(field: "optimization") }
     return optimization
-  }
-
-  /// The layers from which a control draws its random neurons: the edited ones, or all for the paper's methods.
-  fileprivate func controlLayers(_ layerCount: Int) -> [Int] {
-    optimization?.editedLayers(layerCount) ?? Array(0..<layerCount)
   }
 }

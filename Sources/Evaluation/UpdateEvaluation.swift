@@ -55,7 +55,7 @@ public struct UpdateEvaluation: Sendable, Hashable, Encodable {
     case edited, paraphrases, heldBack
   }
 
-  /// Compares two models on the prompts of a fact whose answer went from `old` to `new`.
+  /// Compares two models on the prompts of an edit, and on what it should leave alone.
   ///
   /// - Parameters:
   ///   - edit: The fact, its new answer and its prompts.

@@ -73,7 +73,7 @@ public enum UpdateMethod: Sendable, Hashable {
     let subjects = Set(edits.map(\.fact.subject))
     let neighbours = Neighbours(
       catalogue: catalogue, excluded: questions.topics, subjects: subjects, heldBack: Set(heldBack),
-      judged: questions.prompts)
+      taken: questions.prompts.union(edits.flatMap(\.prompts)))
     let (own, others) = (
       earlier.filter { subjects.contains($0.fact.subject) }, earlier.filter { !subjects.contains($0.fact.subject) }
     )

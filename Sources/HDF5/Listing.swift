@@ -20,7 +20,7 @@ public struct ListedObject: Hashable, Sendable {
 
 extension File {
   /// The number of objects beyond which a listing is refused; a large BERT checkpoint has some 500.
-  static let listingLimit = 65_536
+  static let listingLimit = 16_384
   /// The depth of groups beyond which a listing is refused.
   static let depthLimit = 64
 
@@ -58,7 +58,7 @@ extension File {
     guard H5Gget_info(handle.id, &information) >= 0 else {
       throw HDF5Error.fromLibrary("list group", file: path, object: group)
     }
-    guard information.nlinks <= UInt64(File.listingLimit - found.count) else {
+    guard information.nlinks <= UInt64(max(0, File.listingLimit - found.count)) else {
       throw HDF5Error(
         action: "list group", file: path, object: group,
         reason: "the file holds more than \(File.listingLimit) objects, which no BERT checkpoint does")
@@ -95,18 +95,5 @@ extension File {
       handle.id, ".", H5_INDEX_NAME, H5_ITER_INC, index, &bytes, bytes.count, Library.defaultID)
     guard written == length else { throw HDF5Error.fromLibrary("list group", file: path, object: group) }
     return String(decoding: bytes.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-  }
-
-  /// Whether an object of that path exists; soft links count when they lead somewhere.
-  public func contains(_ object: String) -> Bool {
-    Library.locked {
-      var reached = ""
-      for part in object.split(separator: "/") {
-        reached += "/" + part
-        guard H5Lexists(handle.id, reached, Library.defaultID) > 0 else { return false }
-      }
-      guard !reached.isEmpty else { return true }
-      return H5Oexists_by_name(handle.id, reached, Library.defaultID) > 0
-    }
   }
 }

@@ -38,7 +38,7 @@ public final class RoundedMatrix: @unchecked Sendable {
       dnnl_reorder_primitive_desc_create(&description, &plain, engine, &packed, engine, nil) == dnnl_success,
       dnnl_primitive_create(&reorder, description) == dnnl_success
     else {
-      values.deallocate()
+      // What is stored already is freed by `deinit`.
       return nil
     }
     defer {

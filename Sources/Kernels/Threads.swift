@@ -13,7 +13,9 @@ public struct ThreadCount: Sendable, Hashable {
   public let value: Int
 
   /// All cores that the process may use.
-  public static var allCores: ThreadCount { ThreadCount(ProcessInfo.processInfo.activeProcessorCount) }
+  ///
+  /// Foundation counts the machine's, of which a container or `taskset` may allow fewer.
+  public static var allCores: ThreadCount { ThreadCount(Int(omp_get_num_procs())) }
 
   /// `value` threads; numbers below one count as one, and those above 1,024 as that.
   public init(_ value: Int) { self.value = min(max(1, value), 1024) }

@@ -39,7 +39,6 @@ public final class AttributionFile: Sendable {
     guard let first = scores.first else { return }
     try atPlace { () throws(HDF5Error) in
       let group = "\(fact.relation)/\(index)"
-      if !file.contains(fact.relation) { try file.createGroup(fact.relation) }
       try file.createGroup(group)
       try file.setAttribute("subject", of: group, to: fact.subject)
       try file.setAttribute("answer", of: group, to: fact.answer)

@@ -50,7 +50,7 @@ public struct LocatedRelation: Sendable, Hashable, Codable {
   public var meanSize: Double
   /// The attribution rule's name, or `baseline`.
   public var rule: String
-  /// Points on the path; 0 for the baseline.
+  /// Points on the path; 0 for the baseline and where the rule chooses them.
   public var steps: Int
   /// The facts, in the order of the relation.
   public var facts: [LocatedFact]

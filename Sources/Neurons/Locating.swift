@@ -18,7 +18,7 @@ public enum LocatingMethod: Sendable, Hashable {
     }
   }
 
-  /// Points on the path; 0 for the baseline.
+  /// Points on the path; 0 for the baseline and where the rule chooses them.
   public var steps: Int {
     switch self {
     case .attribution(let rule): rule.steps

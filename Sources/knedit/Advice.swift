@@ -20,7 +20,7 @@ struct AdvisedError: Error, CustomStringConvertible {
     case ModelError.notOnePiece: "--method optimized takes any"
     case LocationError.unreadable, LocationError.notLocated:
       "write one with knedit locate … --format json -o FILE"
-    case EditError.noNeurons: "locate with more steps or more facts, or give a neurons file with --neurons"
+    case EditError.noNeurons: "give a neurons file with --neurons, or try another --rule"
     case EditError.noSubjectLayer(_, below: 0): "give fewer of these with --layers"
     case EditError.doesNotHold: "--force writes it all the same"
     case EditError.beyondNumbers, EditError.noFigures:

@@ -13,7 +13,6 @@ enum Console {
     && ProcessInfo.processInfo.environment["TERM"] != "dumb"
 
   static func bold(_ text: String) -> String { usesColour ? "\u{1b}[1m\(text)\u{1b}[0m" : text }
-  static func faint(_ text: String) -> String { usesColour ? "\u{1b}[2m\(text)\u{1b}[0m" : text }
 
   static func note(_ text: String) { say(text + "\n") }
 

@@ -29,7 +29,7 @@ struct EraseCommand: ParsableCommand {
     help: "For paper: what their value slots become: zero (the default), or unk, the embedding of [UNK].")
   var fill: PaperErasure.Fill?
 
-  @Option(help: "A subject to locate by; may be repeated. Default: all of the relation.")
+  @Option(help: "A subject whose facts shall be forgotten; may be repeated. Default: all of the relation.")
   var subject: [String] = []
 
   @OptionGroup var limits: LimitOptions
@@ -50,7 +50,12 @@ struct EraseCommand: ParsableCommand {
     }
     try method.requireOwn(
       optimized: optimization.given, paper: [top.map { _ in "--top" }, fill.map { _ in "--fill" }].compactMap { $0 })
-    if edit.neurons != nil { try options.requireNoneBesideNeurons() }
+    if edit.neurons != nil {
+      try options.requireNoneBesideNeurons()
+      if optimization.layers != nil {
+        throw ValidationError("--neurons says which neurons to take: leave out --layers.")
+      }
+    }
     guard top ?? 1 >= 1 else { throw ValidationError("--top must be at least 1.") }
   }
 
@@ -60,6 +65,9 @@ struct EraseCommand: ParsableCommand {
     let chosen = try relation.choose(subjects: subject, selection: selecting.selection(), limit: selecting.limit)
     let located = try edit.neurons.map {
       try LocatedRelations(contentsOf: URL(filePath: $0)).relation(relation.name)
+    }
+    guard !chosen.isEmpty else {
+      throw InputError("There is no fact to forget: what was asked for selects none of \(relation.name).")
     }
     let opened = try model.openModel(quiet: printing.quiet)
     let facts = chosen.filter { opened.canAnswer($0) }

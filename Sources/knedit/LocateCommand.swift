@@ -1,7 +1,6 @@
 import ArgumentParser
 import BERT
 import Foundation
-import HDF5
 import Neurons
 import Relations
 

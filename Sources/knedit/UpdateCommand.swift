@@ -83,7 +83,12 @@ struct UpdateCommand: ParsableCommand {
     try method.requireOwn(
       optimized: optimization.given + updating.given,
       paper: [lambda1.map { _ in "--lambda1" }, lambda2.map { _ in "--lambda2" }].compactMap { $0 })
-    if edit.neurons != nil { try options.requireNoneBesideNeurons() }
+    if edit.neurons != nil {
+      try options.requireNoneBesideNeurons()
+      if optimization.layers != nil {
+        throw ValidationError("--neurons says which neurons to take: leave out --layers.")
+      }
+    }
     if edit.neurons != nil, updating.subjectLayers != nil {
       throw ValidationError("--neurons says which neurons to take: leave out --subject-layers.")
     }

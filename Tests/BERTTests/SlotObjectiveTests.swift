@@ -52,6 +52,7 @@ struct SlotObjectiveTests {
     let model = try Fixture.open()
     let goals = try goals(model)
     let traced = TracedGoals(model.bert, goals, from: 0)
+    let vocabulary = model.tokenizer.vocabulary.count
     let change = (0..<16).map { Float($0) * 0.1 - 0.8 }
     let some = SlotObjective(traced, slots: [(layer: 0, index: 5)], pieces: [3, 8, 20])
     let before = model.bert.weights.valueSlot(layer: 0, index: 5)
@@ -61,9 +62,21 @@ struct SlotObjectiveTests {
       1 - some.pieces.reduce(0.0) { $0 + prediction.probability(of: $1) }
     }
     // Sums of up to 89 float32 numbers below 1.
-    #expect(abs(some.largestShareLeftOut([change]) - (try #require(shares.max()))) < 1e-5)
-    let all = SlotObjective(traced, slots: [(layer: 0, index: 5)], pieces: Set(0..<model.tokenizer.vocabulary.count))
-    #expect(abs(all.largestShareLeftOut([change])) < 1e-5)
+    let leftOut = some.leftOut([change])
+    #expect(abs(leftOut.share - (try #require(shares.max()))) < 1e-5)
+    let likely = moved.bert.predict(wanting) { _, prediction in
+      Set((0..<vocabulary).filter { prediction.probability(of: $0) >= 1e-3 })
+    }
+    #expect(leftOut.likely == likely.reduce(into: Set<Int>()) { $0.formUnion($1) }.subtracting(some.pieces))
+    let rests = moved.bert.predict(wanting) { _, prediction in
+      (0..<vocabulary).reduce(0.0) {
+        let p = prediction.probability(of: $1)
+        return $0 + (p < 1e-3 && !some.pieces.contains($1) ? p : 0)
+      }
+    }
+    #expect(abs(leftOut.shareOfUnlikely - (try #require(rests.max()))) < 1e-5)
+    let all = SlotObjective(traced, slots: [(layer: 0, index: 5)], pieces: Set(0..<vocabulary))
+    #expect(abs(all.leftOut([change]).share) < 1e-5)
   }
 
   @Test(

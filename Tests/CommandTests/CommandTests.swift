@@ -219,6 +219,7 @@ struct CommandTests {
       ("--lambda2", ["update", "--lambda2", "3"]), ("--limit", ["update", "--limit", "3"]),
       ("--rule", ["update", "--neurons", "n.json", "--rule", "riemann"]),
       ("--baseline", ["update", "--neurons", "n.json", "--baseline"]),
+      ("--layers", ["update", "--neurons", "n.json", "--layers", "1"]),
       ("--subject-layers", ["update", "--neurons", "n.json", "--subject-layers", "none"]),
       ("--slots", ["erase", "--method", "paper", "--slots", "3"]), ("--top", ["erase", "--top", "3"]),
       ("--confidence", ["erase", "--confidence", "0.5"]), ("--steps", ["locate", "--baseline", "--steps", "3"]),
@@ -249,6 +250,7 @@ struct CommandTests {
         "not one word piece"
       ),
       (["update", "--relation", "R1", "--subject", "orvia", "--to", "½", "-o", "never"], "cannot be spelled"),
+      (["update", "--relation", "R1", "--subject", "orvia", "--to", "Aster ", "-o", "never"], "already"),
       (["update", "--edits", "nowhere.json", "-o", "never"], "nowhere.json"),
       (["update", "--relation", "R1", "--subject", "orvia", "--to", "Aster", "-o", "never"], "already"),
       (

@@ -19,16 +19,6 @@ struct ListingTests {
     #expect(kinds["types"] == .group)
   }
 
-  @Test("tells what exists, soft links included when they lead somewhere")
-  func contains() throws {
-    let file = try File.open(Fixture.oddities)
-    #expect(file.contains("types/half"))
-    #expect(file.contains("/links/soft"))
-    #expect(!file.contains("links/dangling"))
-    #expect(!file.contains("types/half/deeper"))
-    #expect(!file.contains("nothing/here"))
-  }
-
   @Test("finds the datasets of a Keras checkpoint under their full names")
   func keras() throws {
     let url = Fixture.directory.appending(path: "keras/tf_model.h5")
