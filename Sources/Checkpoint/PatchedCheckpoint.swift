@@ -264,6 +264,9 @@ extension Checkpoint {
 
   private static func reason(_ error: any Error) -> String {
     if (error as? CocoaError)?.code == .fileWriteOutOfSpace { return String(cString: strerror(ENOSPC)).lowercased() }
+    if (error as? CocoaError)?.code == .fileWriteUnknown {
+      return "the system refused to write all of a file, as beyond a limit on its size"
+    }
     let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
     if let underlying, underlying.domain == NSPOSIXErrorDomain {
       return String(cString: strerror(Int32(underlying.code)))

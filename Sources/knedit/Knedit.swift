@@ -1,6 +1,5 @@
 import ArgumentParser
 import Checkpoint
-import Dispatch
 import Foundation
 import Kernels
 
@@ -28,8 +27,7 @@ struct Knedit: ParsableCommand {
 
   static func main() {
     waitBrieflyInProducts()
-    let signals = discardingPartialFiles()
-    defer { withExtendedLifetime(signals) {} }
+    discardPartialFilesOnSignals()
     do {
       var command = try parseAsRoot()
       do { try command.run() } catch { throw AdvisedError.advising(on: error) }
@@ -38,21 +36,29 @@ struct Knedit: ParsableCommand {
 
   /// Ends the process as a signal asks, but without leaving half-written files behind.
   ///
-  /// A signal that is ignored from the start, as `nohup` has it, stays so.
-  private static func discardingPartialFiles() -> [any DispatchSourceSignal] {
-    // Writing to a pipe that nobody reads is an error then, which says where it happened.
+  /// No handler may run: oneDNN's products use the stack pointer for other things, and what a handler's frame then overwrites is
+  /// anything. So these signals are blocked in every thread, before there is a second one, and one thread waits for them. One
+  /// that is ignored from the start, as `nohup` has it, stays so.
+  private static func discardPartialFilesOnSignals() {
+    // Writing to a pipe that nobody reads, or beyond the largest file allowed, is an error then, which says where it happened.
     signal(SIGPIPE, SIG_IGN)
+    signal(SIGXFSZ, SIG_IGN)
     let ignored = unsafeBitCast(SIG_IGN, to: Int.self)
-    return [SIGINT, SIGTERM, SIGHUP].compactMap { number in
-      if unsafeBitCast(signal(number, SIG_IGN), to: Int.self) == ignored { return nil }
-      let source = DispatchSource.makeSignalSource(signal: number, queue: .global(qos: .userInitiated))
-      source.setEventHandler {
-        PartialFiles.discardAll()
-        signal(number, SIG_DFL)
-        kill(getpid(), number)
-      }
-      source.resume()
-      return source
+    var awaited = sigset_t()
+    sigemptyset(&awaited)
+    for number in [SIGINT, SIGTERM, SIGHUP] where unsafeBitCast(signal(number, SIG_IGN), to: Int.self) != ignored {
+      signal(number, SIG_DFL)
+      sigaddset(&awaited, number)
+    }
+    pthread_sigmask(SIG_BLOCK, &awaited, nil)
+    let signals = awaited
+    Thread.detachNewThread {
+      var signals = signals
+      var number: Int32 = 0
+      guard sigwait(&signals, &number) == 0 else { return }
+      PartialFiles.discardAll()
+      pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+      raise(number)
     }
   }
 }
