@@ -42,8 +42,8 @@ public struct BatchUpdate: Sendable {
   /// - Parameters:
   ///   - changes: Facts and the answers they shall have.
   ///   - heldBack: How many of each relation's last templates are held back; one is left to the edit at least.
-  /// - Throws: `RelationError` for a relation that the catalogue lacks; `EditError` where there is no change, one that
-  ///   changes nothing, or two that contradict each other.
+  /// - Throws: `RelationError` for a relation that the catalogue lacks; `EditError` where there is no change, or two
+  ///   contradict each other.
   public init(
     request: EditRequest, changes: [(fact: Fact, newAnswer: String)], optimization: SlotOptimization, heldBack: Int,
     isSequential: Bool
@@ -58,9 +58,6 @@ public struct BatchUpdate: Sendable {
     var prompts: [[String]] = []
     var topics: Set<Topic> = []
     for (fact, newAnswer) in changes {
-      guard newAnswer != fact.answer else {
-        throw EditError.sameAnswer(newAnswer, subject: fact.subject, relation: fact.relation)
-      }
       guard topics.insert(fact.topic).inserted else {
         throw EditError.givenTwice(subject: fact.subject, relation: fact.relation)
       }
@@ -90,7 +87,7 @@ public struct BatchUpdate: Sendable {
 
   /// Locates, edits in memory and judges.
   ///
-  /// - Throws: for an answer that the vocabulary cannot spell, an output that may not be written, and where no neuron
+  /// - Throws: for an answer that the vocabulary cannot spell or that the fact has already, an output that may not be written, and where no neuron
   ///   is found.
   public func plan(progress: (Int) -> Void = { _ in }) throws -> Plan {
     let model = request.model

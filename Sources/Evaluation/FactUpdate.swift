@@ -72,9 +72,6 @@ public struct FactUpdate: Sendable {
   ///   not be written and where no neuron is found.
   public func plan(progress: (Int) -> Void = { _ in }) throws -> Plan {
     let model = request.model
-    guard newAnswer != fact.answer else {
-      throw EditError.sameAnswer(newAnswer, subject: fact.subject, relation: fact.relation)
-    }
     try request.checkOutput()
     try model.requireSpelled(subject: fact.subject)
     let edit = FactEdit(fact: fact, newAnswer: newAnswer, prompts: prompts)

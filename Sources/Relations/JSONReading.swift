@@ -60,7 +60,9 @@ private func explain(_ error: DecodingError) -> String {
   case .keyNotFound(let key, let context):
     return "\(place(context.codingPath)) has no \"\(key.stringValue)\""
   case .dataCorrupted(let context):
-    return "\(place(context.codingPath)) \(context.debugDescription)"
+    // It is JSON, or a syntax fault would have been found: a number that the type wanted cannot hold.
+    return context.codingPath.isEmpty
+      ? "a number in it has the wrong type" : "\(place(context.codingPath)) \(context.debugDescription)"
   @unknown default:
     return error.localizedDescription
   }

@@ -3,12 +3,16 @@ import Foundation
 /// Finds the demo checkpoint that comes with knedit.
 enum DemoCheckpoint {
   struct Missing: Error, CustomStringConvertible {
-    let description =
-      "The bundled demo checkpoint was not found; pass --model, or set KNEDIT_DEMO to its directory (Checkpoints/demo)."
+    /// What was not given.
+    let option: String
+
+    var description: String {
+      "The bundled demo checkpoint was not found; pass \(option), or set KNEDIT_DEMO to its directory (Checkpoints/demo)."
+    }
   }
 
   /// KNEDIT_DEMO, or Checkpoints/demo in the working directory, or in one above the executable.
-  static func path() throws -> String {
+  static func path(insteadOf option: String) throws -> String {
     if let path = ProcessInfo.processInfo.environment["KNEDIT_DEMO"] { return path }
     let relative = "Checkpoints/demo"
     let files = FileManager.default
@@ -19,6 +23,6 @@ enum DemoCheckpoint {
       if files.fileExists(atPath: candidate.appending(path: "config.json").path) { return candidate.path }
       directory = current.deletingLastPathComponent()
     }
-    throw Missing()
+    throw Missing(option: option)
   }
 }

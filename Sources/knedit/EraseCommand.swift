@@ -51,10 +51,7 @@ struct EraseCommand: ParsableCommand {
     try method.requireOwn(
       optimized: optimization.given, paper: [top.map { _ in "--top" }, fill.map { _ in "--fill" }].compactMap { $0 })
     if edit.neurons != nil {
-      try options.requireNoneBesideNeurons()
-      if optimization.layers != nil {
-        throw ValidationError("--neurons says which neurons to take: leave out --layers.")
-      }
+      try options.requireNoneBesideNeurons(optimization: optimization.given)
     }
     guard top ?? 1 >= 1 else { throw ValidationError("--top must be at least 1.") }
   }

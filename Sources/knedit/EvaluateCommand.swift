@@ -94,7 +94,9 @@ struct EvaluateCommand: ParsableCommand {
       let file = recorded.appending(path: fileName(record.source))
       return FileManager.default.fileExists(atPath: file.path) ? file : recorded
     }
-    let demo = (try? DemoCheckpoint.path()).map { URL(filePath: $0).appending(path: fileName(record.source)) }
+    let demo = (try? DemoCheckpoint.path(insteadOf: "--model")).map {
+      URL(filePath: $0).appending(path: fileName(record.source))
+    }
     guard let demo, (try? fingerprint(of: demo)) == record.source.sha256 else {
       throw MissingModel(path: record.source.model)
     }

@@ -25,7 +25,7 @@ struct RelationOptions: ParsableArguments {
     return [directory + "/facts.json", directory + "/labels.json"] + names.map { patterns + "/" + $0 }
   }
 
-  func path() throws -> String { try relations ?? DemoCheckpoint.path() + "/relations" }
+  func path() throws -> String { try relations ?? DemoCheckpoint.path(insteadOf: "--relations") + "/relations" }
 
   func open() throws -> RelationCatalogue { try RelationCatalogue(directory: URL(filePath: path())) }
 }
@@ -44,7 +44,7 @@ struct ModelOptions: ParsableArguments {
 
   var threadCount: ThreadCount { threads.map(ThreadCount.init) ?? .allCores }
 
-  func modelPath() throws -> String { try model ?? DemoCheckpoint.path() }
+  func modelPath() throws -> String { try model ?? DemoCheckpoint.path(insteadOf: "--model") }
 
   /// Opens the model and says on standard error, unless `quiet`, what of its directory is not read.
   func openModel(quiet: Bool) throws -> MaskedLanguageModel {
@@ -157,9 +157,10 @@ struct LocateOptions: ParsableArguments {
   /// Those given that say how the integral is taken.
   private var given: [String] { [rule.map { _ in "--rule" }, steps.map { _ in "--steps" }].compactMap { $0 } }
 
-  /// Refuses what means nothing where neurons are given.
-  func requireNoneBesideNeurons() throws {
-    if let option = given.first ?? (baseline ? "--baseline" : nil) {
+  /// Refuses what means nothing where neurons are given, among `optimization`, the options of an optimised edit, too.
+  func requireNoneBesideNeurons(optimization: [String]) throws {
+    let choosing = optimization.first { ["--layers", "--subject-layers"].contains($0) }
+    if let option = given.first ?? (baseline ? "--baseline" : nil) ?? choosing {
       throw ValidationError("--neurons says which neurons to take, so that none are located: leave out \(option).")
     }
   }
@@ -286,7 +287,7 @@ struct OptimizationOptions: ParsableArguments {
     if let slots, slots < 1 { throw ValidationError("--slots must be at least 1.") }
     if let layers, layers < 1 { throw ValidationError("--layers must be at least 1.") }
     if let neighbourWeight, !(neighbourWeight.isFinite && neighbourWeight >= 0) {
-      throw ValidationError("--neighbour-weight must not be negative.")
+      throw ValidationError("--neighbour-weight must be a finite number, and not negative.")
     }
     if let learningRate, !(learningRate.isFinite && learningRate > 0) {
       throw ValidationError("--learning-rate must be positive.")
@@ -353,7 +354,7 @@ struct UpdateOptimizationOptions: ParsableArguments {
 
   func validate() throws {
     if let confidence, !(confidence > 0 && confidence < 1) {
-      throw ValidationError("--confidence must lie between 0 and 1.")
+      throw ValidationError("--confidence must be more than 0 and less than 1.")
     }
     try requireCounted([
       ("--neighbours", neighbours), ("--subject-neighbours", subjectNeighbours),

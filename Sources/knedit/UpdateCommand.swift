@@ -75,22 +75,15 @@ struct UpdateCommand: ParsableCommand {
       guard relation == nil, subject == nil, to == nil, from == nil, prompt.isEmpty else {
         throw ValidationError("--edits names the facts; leave out --relation, --subject, --to, --from and --prompt.")
       }
-      guard method == .optimized, edit.neurons == nil else {
-        throw ValidationError("--edits goes with --method optimized, and locates for itself: leave out --neurons.")
-      }
+      guard method == .optimized else { throw ValidationError("--edits goes with --method optimized only.") }
+      guard edit.neurons == nil else { throw ValidationError("--edits locates for itself: leave out --neurons.") }
     }
     guard edits != nil || !oneByOne else { throw ValidationError("--one-by-one goes with --edits.") }
     try method.requireOwn(
       optimized: optimization.given + updating.given,
       paper: [lambda1.map { _ in "--lambda1" }, lambda2.map { _ in "--lambda2" }].compactMap { $0 })
     if edit.neurons != nil {
-      try options.requireNoneBesideNeurons()
-      if optimization.layers != nil {
-        throw ValidationError("--neurons says which neurons to take: leave out --layers.")
-      }
-    }
-    if edit.neurons != nil, updating.subjectLayers != nil {
-      throw ValidationError("--neurons says which neurons to take: leave out --subject-layers.")
+      try options.requireNoneBesideNeurons(optimization: optimization.given + updating.given)
     }
     guard [lambda1, lambda2].allSatisfy({ $0?.isFinite ?? true }) else {
       throw ValidationError("--lambda1 and --lambda2 are finite numbers.")

@@ -101,12 +101,14 @@ struct NeighboursTests {
     }
   }
 
-  private func batch(_ fixture: Fixture, _ changes: [(String, Int, String)]) throws -> BatchUpdate {
+  private func batch(
+    _ fixture: Fixture, _ changes: [(String, Int, String)], heldBack: Int = 1
+  ) throws -> BatchUpdate {
     let request = try fixture.request(FileManager.default.temporaryDirectory.appending(path: UUID().uuidString))
     return try BatchUpdate(
       request: request,
       changes: changes.map { (fact: try fixture.catalogue.relation(named: $0).facts[$1], newAnswer: $2) },
-      optimization: .update, heldBack: 1, isSequential: false)
+      optimization: .update, heldBack: heldBack, isSequential: false)
   }
 
   @Test("a held-back wording that another edited relation has too is held back there as well")
@@ -115,6 +117,36 @@ struct NeighboursTests {
       let batch = try batch(fixture, [("R2", 1, "white"), ("R3", 1, "black")])
       #expect(batch.edits.map(\.prompts) == [["a crow is a [MASK] bird ."], ["[MASK] feathers are from the crow ."]])
       #expect(batch.heldBackPrompts == Array(repeating: ["the crow wears a [MASK] coat ."], count: 2))
+    }
+  }
+
+  @Test(
+    "an update's own prompts are no neighbours and no questions, though another relation has the wording",
+    arguments: 0..<12)
+  func ownWording(seed: UInt64) throws {
+    try withRelations { fixture in
+      let prompts = ["a crow is a [MASK] bird .", "the crow wears a [MASK] coat ."]
+      let edit = FactEdit(
+        fact: try fixture.catalogue.relation(named: "R2").facts[1], newAnswer: "white", prompts: prompts)
+      let questions = try EvaluationQuestions(updating: edit, in: fixture.catalogue, model: fixture.model, seed: seed)
+      #expect(questions.sameSubject.allSatisfy { !prompts.contains($0.prompt) })
+      let update = try UpdateMethod.optimized(
+        .update, [edit], in: fixture.model, catalogue: fixture.catalogue, questions: questions, heldBack: [],
+        order: .leftToRight, seed: seed, threads: ThreadCount(1))
+      let own = encoded(Set(prompts), fixture.model)
+      #expect(!update.sameSubject.isEmpty)
+      #expect((update.neighbours + update.sameSubject).allSatisfy { !own.contains($0.ids) })
+    }
+  }
+
+  @Test("two new answers to a prompt that two relations share are refused, the same one is not")
+  func contradictoryRelations() throws {
+    try withRelations { fixture in
+      #expect(throws: EditError.contradictory(prompt: "the crow wears a [MASK] coat .")) {
+        try batch(fixture, [("R2", 1, "white"), ("R3", 1, "black")], heldBack: 0)
+      }
+      let same = try batch(fixture, [("R2", 1, "red"), ("R3", 1, "red")], heldBack: 0)
+      #expect(same.edits.count == 2)
     }
   }
 
