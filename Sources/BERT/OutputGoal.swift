@@ -19,6 +19,9 @@ public struct OutputGoal: Sendable {
   /// Whether the prompt asks something about a subject of which something else is edited.
   public let isAboutEditedSubject: Bool
 
+  /// Whether some word piece should be said there with at least some probability.
+  public var wantsAnswer: Bool { if case .answer = wanted { true } else { false } }
+
   /// A goal for one prompt.
   public init(prompt: EncodedPrompt, wanted: Wanted, weight: Double, isAboutEditedSubject: Bool = false) {
     self.prompt = prompt

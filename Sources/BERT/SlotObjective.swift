@@ -31,8 +31,8 @@ public struct SlotGradients: Sendable {
 ///
 /// A change δ of a slot adds (activation · δ) to its layer's feed-forward product, at every position where the neuron
 /// fires. So nothing below that sum in the lowest edited layer runs again, and where that is the last layer, nothing
-/// but the rows of `[MASK]`. Probabilities are over the word pieces that matter (see ``init(_:slots:pieces:)``),
-/// which makes the decoder cheap; ``leftOut(_:)`` tells when that misleads. Judge the outcome on
+/// but the rows of `[MASK]`. Probabilities are over the word pieces that matter (see ``init(_:slots:pieces:lookingAtAll:)``),
+/// which makes the decoder cheap; ``misled(_:leavingOut:)`` tells where that misleads. Judge the outcome on
 /// predictions over the whole vocabulary.
 public struct SlotObjective: Sendable {
   private let traced: TracedGoals
@@ -40,6 +40,7 @@ public struct SlotObjective: Sendable {
   private let parts: [Part]
   private let head: MaskedLanguageHead
   private let columns: [Int: Int]
+  private let allColumns: [Int: Int]
   /// The word pieces that probabilities are over.
   public let pieces: Set<Int>
 
@@ -53,6 +54,8 @@ public struct SlotObjective: Sendable {
     let before: Matrix
     /// Σ p · ln p of each prompt's distribution before.
     let negativeEntropies: [Double]
+    /// Whether probabilities are over the whole vocabulary.
+    let looksAtAll: Bool
   }
 
   /// Word pieces less probable than this on every prompt are left out of the softmax.
@@ -66,7 +69,11 @@ public struct SlotObjective: Sendable {
   ///   - traced: Prompts and what they should give.
   ///   - slots: Layer and index of each slot that may change, none below the traced layers; at least one.
   ///   - pieces: The word pieces that probabilities are over.
-  public init(_ traced: TracedGoals, slots: [(layer: Int, index: Int)], pieces given: Set<Int>? = nil) {
+  ///   - goals: Those whose probabilities are over the whole vocabulary; prompts that run with them look at it too.
+  public init(
+    _ traced: TracedGoals, slots: [(layer: Int, index: Int)], pieces given: Set<Int>? = nil,
+    lookingAtAll goals: Set<Int> = []
+  ) {
     precondition(!slots.isEmpty && slots.allSatisfy { $0.layer >= traced.lowestLayer })
     self.traced = traced
     self.slots = slots
@@ -81,6 +88,9 @@ public struct SlotObjective: Sendable {
     self.pieces = pieces
     let sorted = pieces.sorted()
     columns = Dictionary(uniqueKeysWithValues: sorted.enumerated().map { ($1, $0) })
+    allColumns =
+      goals.isEmpty
+      ? [:] : Dictionary(uniqueKeysWithValues: (0..<model.configuration.vocabularySize).map { ($0, $0) })
     var weights = model.weights
     let embeddings = model.weights.wordEmbeddings
     weights.wordEmbeddings = Tensor(
@@ -92,14 +102,16 @@ public struct SlotObjective: Sendable {
     let own = slots.filter { $0.layer == traced.lowestLayer }.map(\.index)
     parts = concurrently(traced.groups.count, threads: traced.threads) { group in
       let stage = traced.stages[group]
-      let before = head.logits(stage.states.all)
+      let looksAtAll = !goals.isDisjoint(with: traced.groups[group])
+      let before = (looksAtAll ? model.head : head).logits(stage.states.all)
       let logs = Matrix(rows: before.rows, columns: before.columns)
       logs.all.copy(from: before.all)
       softmax(before.all)
       logSoftmax(logs.all)
       return Part(
         keys: stage.keys(of: own, in: model), before: before,
-        negativeEntropies: (0..<logs.rows).map { dot(before.rows($0, count: 1), logs.rows($0, count: 1)) })
+        negativeEntropies: (0..<logs.rows).map { dot(before.rows($0, count: 1), logs.rows($0, count: 1)) },
+        looksAtAll: looksAtAll)
     }
   }
 
@@ -127,45 +139,28 @@ public struct SlotObjective: Sendable {
     }
   }
 
-  /// Word pieces that an objective leaves out of the softmax, where an answer is wanted.
-  public struct LeftOut: Sendable, Hashable {
-    /// The largest share of P that they have together on a prompt.
-    public var share = 0.0
-    /// Those that are likely on some prompt by now.
-    public var likely: Set<Int> = []
-    /// The largest share without these.
-    public var shareOfUnlikely = 0.0
-
-    fileprivate func joined(_ other: LeftOut) -> LeftOut {
-      LeftOut(
-        share: max(share, other.share), likely: likely.union(other.likely),
-        shareOfUnlikely: max(shareOfUnlikely, other.shareOfUnlikely))
-    }
-  }
-
-  /// What ``pieces`` lacks where an answer is wanted, when each slot has moved by `changes`.
+  /// The goals that want an answer, do not look at all word pieces, and leave more than `share` of P to those left out when
+  /// each slot has moved by `changes`.
   ///
   /// An answer that the model hardly knows lies so near to thousands of others unknown to it that it can win among the pieces
-  /// that matter while those left out win over all. And a change can make a few likely that were not before.
-  public func leftOut(_ changes: [[Float]]) -> LeftOut {
+  /// that matter while those left out win over all.
+  public func misled(_ changes: [[Float]], leavingOut share: Double) -> Set<Int> {
     let (model, moves) = (traced.model, moves(changes))
-    let wanting = traced.groups.map { group in
-      group.filter { if case .answer = traced.goals[$0].wanted { true } else { false } }.map { $0 - group.lowerBound }
+    let wanting = zip(traced.groups, parts).map { group, part in
+      part.looksAtAll ? [] : group.filter { traced.goals[$0].wantsAnswer }
     }
     let asked = wanting.indices.filter { !wanting[$0].isEmpty }
     let found = concurrently(asked.count, threads: traced.threads) { position in
       let group = asked[position]
+      let rows = wanting[group].map { $0 - traced.groups[group].lowerBound }
       let states = traced.stages[group].up(model, moves, keys: parts[group].keys).states
-      let all = model.head.logits(ForwardPass.gather(states.all, wanting[group]).all)
+      let all = model.head.logits(ForwardPass.gather(states.all, rows).all)
       softmax(all.all)
-      return (0..<all.rows).reduce(LeftOut()) { found, row in
-        let share = 1 - pieces.reduce(0.0) { $0 + Double(all[row, $1]) }
-        let likely = (0..<all.columns).filter { all[row, $0] >= Self.leastProbability && !pieces.contains($0) }
-        let rest = likely.reduce(share) { $0 - Double(all[row, $1]) }
-        return found.joined(LeftOut(share: share, likely: Set(likely), shareOfUnlikely: rest))
-      }
+      return wanting[group].enumerated().filter { row, _ in
+        1 - pieces.reduce(0.0) { $0 + Double(all[row, $1]) } > share
+      }.map(\.element)
     }
-    return found.reduce(LeftOut()) { $0.joined($1) }
+    return Set(found.joined())
   }
 
   /// The loss and its gradients when each slot has moved by `changes`, `[hidden]` each, in the order of the slots.
@@ -177,6 +172,7 @@ public struct SlotObjective: Sendable {
     let results = concurrently(traced.groups.count, threads: traced.threads) { group in
       let (stage, part) = (traced.stages[group], parts[group])
       let (states, ascent) = stage.up(model, moves, keys: part.keys)
+      let (head, columns) = part.looksAtAll ? (model.head, allColumns) : (head, columns)
       let (loss, answers, gradient) = head.goalGradient(
         states, Array(traced.goals[traced.groups[group]]), neighbourFactor: neighbourFactor, columns: columns,
         before: part.before, negativeEntropies: part.negativeEntropies)

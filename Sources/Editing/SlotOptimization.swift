@@ -204,11 +204,10 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// After so many steps each time, it looks whether the word pieces that matter still do.
   static let stepsBetweenLooks = 8
 
-  /// Where the others have more than this share of P on a prompt, those that are likely by then matter too, and where it is not
-  /// these that have it, all.
+  /// Where the others have more than this share of P on a prompt, all word pieces matter there from then on.
   static let misleadingShare = 0.5
 
-  /// How many times the steps it then begins anew with.
+  /// How many times the steps it begins anew with where that is so on most of the prompts.
   static let stepsOnceMisled = 4
 
   /// An erasure has forgotten its relation when it says at most this share of the answers still; on prompts that it does not
@@ -249,7 +248,6 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     let model = traced.model
     let hidden = model.configuration.hiddenSize
     let layerCount = model.configuration.layerCount
-    let vocabulary = 0..<model.configuration.vocabularySize
     let directions =
       switch form {
       case .free: SlotDirections(free: neurons.count)
@@ -261,10 +259,11 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     let heeded =
       form == .free
       ? traced.goals.indices.map { ($0, 1) } : directions.heeded(heeded, of: traced, neurons: neurons)
+    var misled: Set<Int> = []
     func objective(_ following: FollowedPieces, pieces: Set<Int>? = nil) -> SlotObjective {
       SlotObjective(
         traced.keeping(heeded, following: following), slots: neurons.map { (layer: $0.layer, index: $0.index) },
-        pieces: pieces)
+        pieces: pieces, lookingAtAll: misled)
     }
     var current = objective(following)
     let values = Matrix(rows: directions.weights.rows, columns: hidden)
@@ -283,16 +282,15 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     var (step, last) = (0, steps)
     while step < last {
       defer { step += 1 }
-      if step > 0, step.isMultiple(of: Self.stepsBetweenLooks), current.pieces.count < vocabulary.count {
-        let leftOut = current.leftOut(changes())
-        if leftOut.shareOfUnlikely > Self.misleadingShare {
+      if step > 0, step.isMultiple(of: Self.stepsBetweenLooks) {
+        let found = current.misled(changes(), leavingOut: Self.misleadingShare)
+        misled.formUnion(found)
+        if 2 * found.count > heeded.count(where: { traced.goals[$0.0].wantsAnswer }) {
           // What the steps so far have reached counts for little.
           last = step + Self.stepsOnceMisled * steps
           isExact = following == .all
-          current = objective(following, pieces: Set(vocabulary))
-        } else if leftOut.share > Self.misleadingShare {
-          current = objective(isExact ? .all : following, pieces: current.pieces.union(leftOut.likely))
         }
+        if !found.isEmpty { current = objective(isExact ? .all : following, pieces: current.pieces) }
       }
       var state = evaluate()
       if !isExact, step >= last - stepsOfAll || isReached(state) {

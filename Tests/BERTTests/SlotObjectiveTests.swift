@@ -47,36 +47,43 @@ struct SlotObjectiveTests {
   }
 
   @Test(
-    "the share of P left out is that of the other word pieces where an answer is wanted, and nothing when all matter")
-  func leftOut() throws {
+    "prompts are misled where an answer is wanted and the pieces left out have too much of P, until they look at all")
+  func misled() throws {
     let model = try Fixture.open()
     let goals = try goals(model)
     let traced = TracedGoals(model.bert, goals, from: 0)
-    let vocabulary = model.tokenizer.vocabulary.count
     let change = (0..<16).map { Float($0) * 0.1 - 0.8 }
-    let some = SlotObjective(traced, slots: [(layer: 0, index: 5)], pieces: [3, 8, 20])
+    let slots = [(layer: 0, index: 5)]
+    let some = SlotObjective(traced, slots: slots, pieces: [3, 8, 20])
     let before = model.bert.weights.valueSlot(layer: 0, index: 5)
     let moved = model.replacing([ValueSlot(layer: 0, index: 5, values: zip(before, change).map { $0 + $1 })])
-    let wanting = goals.filter { if case .answer = $0.wanted { true } else { false } }.map(\.prompt)
-    let shares = moved.bert.predict(wanting) { _, prediction in
+    let wanting = goals.indices.filter { goals[$0].wantsAnswer }
+    let shares = moved.bert.predict(wanting.map { goals[$0].prompt }) { _, prediction in
       1 - some.pieces.reduce(0.0) { $0 + prediction.probability(of: $1) }
     }
-    // Sums of up to 89 float32 numbers below 1.
-    let leftOut = some.leftOut([change])
-    #expect(abs(leftOut.share - (try #require(shares.max()))) < 1e-5)
-    let likely = moved.bert.predict(wanting) { _, prediction in
-      Set((0..<vocabulary).filter { prediction.probability(of: $0) >= 1e-3 })
+    // Away from the shares by more than float32 sums of 89 numbers below 1 are off.
+    for limit in shares.flatMap({ [$0 - 1e-4, $0 + 1e-4] }) {
+      let wanted = zip(wanting, shares).filter { $0.1 > limit }.map(\.0)
+      #expect(some.misled([change], leavingOut: limit) == Set(wanted))
     }
-    #expect(leftOut.likely == likely.reduce(into: Set<Int>()) { $0.formUnion($1) }.subtracting(some.pieces))
-    let rests = moved.bert.predict(wanting) { _, prediction in
-      (0..<vocabulary).reduce(0.0) {
-        let p = prediction.probability(of: $1)
-        return $0 + (p < 1e-3 && !some.pieces.contains($1) ? p : 0)
-      }
-    }
-    #expect(abs(leftOut.shareOfUnlikely - (try #require(rests.max()))) < 1e-5)
-    let all = SlotObjective(traced, slots: [(layer: 0, index: 5)], pieces: Set(0..<vocabulary))
-    #expect(abs(all.leftOut([change]).share) < 1e-5)
+    let looking = SlotObjective(traced, slots: slots, pieces: [3, 8, 20], lookingAtAll: Set(wanting))
+    #expect(looking.misled([change], leavingOut: 0).isEmpty)
+  }
+
+  @Test("goals that look at all pieces have the loss and the gradients of an objective over all pieces")
+  func lookingAtAll() throws {
+    let model = try Fixture.open()
+    let traced = TracedGoals(model.bert, try goals(model), from: 0)
+    let slots = [(layer: 0, index: 5)]
+    let change = [(0..<16).map { Float($0) * 0.1 - 0.8 }]
+    let every = Set(0..<model.tokenizer.vocabulary.count)
+    let all = SlotObjective(traced, slots: slots, pieces: every).evaluate(change)
+    let looking = SlotObjective(traced, slots: slots, pieces: [3], lookingAtAll: Set(traced.goals.indices)).evaluate(
+      change)
+    let few = SlotObjective(traced, slots: slots, pieces: [3]).evaluate(change)
+    // The same sums in the same order.
+    #expect(looking.loss == all.loss && looking.gradients == all.gradients)
+    #expect(abs(few.loss - all.loss) > 1e-3)
   }
 
   @Test(
