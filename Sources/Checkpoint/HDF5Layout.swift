@@ -15,8 +15,9 @@ enum HDF5Layout {
       for path in paths {
         let name: String
         if let root {
-          guard let found = CheckpointFormat.canonicalName(keras: path), found.root == root else { continue }
-          name = found.name
+          // What lies elsewhere is no part of the model, but of the file: it goes by its own name.
+          let found = CheckpointFormat.canonicalName(keras: path)
+          name = found.flatMap { $0.root == root ? $0.name : nil } ?? path
         } else {
           name = CheckpointFormat.canonicalName(flat: path)
         }

@@ -47,6 +47,24 @@ struct DifferenceTests {
     }
   }
 
+  @Test("lists and compares what a Keras file holds beside the model, by its own name")
+  func beside() throws {
+    try FixtureFiles.withCopy(of: "keras") { one in
+      try FixtureFiles.withCopy(of: "keras") { other in
+        for (directory, value) in [(one, Float(1)), (other, 2)] {
+          let file = try File.open(directory.appending(path: "tf_model.h5"), writable: true)
+          try file.createDataset("classifier/kernel:0", shape: [1, 2], values: [1, value])
+          try file.close()
+        }
+        let first = try Checkpoint.open(one)
+        #expect(first.entries.contains { $0.name == "classifier/kernel:0" && !$0.isUsed })
+        let difference = try CheckpointDifference.between(first, Checkpoint.open(other))
+        #expect(difference.tensors.map(\.name) == ["classifier/kernel:0"])
+        #expect(difference.tensors.map(\.count) == [1])
+      }
+    }
+  }
+
   @Test("counts all values of a tensor whose shapes differ, and knows no largest difference")
   func otherShape() throws {
     try FixtureFiles.withCopy(of: "flat-torch") { one in
