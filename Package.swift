@@ -28,17 +28,16 @@ let package = Package(
     .target(name: "BERT", dependencies: ["Checkpoint", "Kernels", "Tensors", "Tokenization"]),
     .target(name: "Attribution", dependencies: ["BERT", "Kernels"]),
     .target(name: "Neurons", dependencies: ["Attribution", "BERT", "Checkpoint", "HDF5", "Kernels", "Relations"]),
-    .target(name: "Editing", dependencies: ["BERT", "Checkpoint", "Kernels", "Neurons", "Relations"]),
+    .target(name: "Editing", dependencies: ["BERT", "Checkpoint", "Kernels", "Neurons", "Relations", "Tensors"]),
     .target(
       name: "Evaluation",
-      dependencies: ["Attribution", "BERT", "Checkpoint", "Editing", "Kernels", "Neurons", "Relations"]),
+      dependencies: ["Attribution", "BERT", "Checkpoint", "Editing", "Kernels", "Neurons", "Relations", "Tensors"]),
     .target(name: "Benchmark", dependencies: ["Attribution", "BERT", "Checkpoint", "Kernels"]),
     .executableTarget(
       name: "knedit",
       dependencies: [
-        "Attribution", "BERT", "Benchmark", "Checkpoint", "Editing", "Evaluation", "HDF5", "Kernels", "Neurons",
-        "Relations",
-        "Tokenization", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Attribution", "BERT", "Benchmark", "Checkpoint", "Editing", "Evaluation", "Kernels", "Neurons", "Relations",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     // Shared by the tests: where fixtures and reference material lie, and temporary directories.
     .target(name: "FixtureFiles", path: "Tests/FixtureFiles"),

@@ -1,6 +1,8 @@
 import Foundation
 
 /// How the integral of Dai et al 2022, equation 3, is approximated: where on the path the gradient is taken.
+///
+/// A number of steps must be positive; ``init(name:steps:)`` refuses others.
 public enum AttributionRule: Sendable, Hashable {
   /// The paper's sum: α = k/m, k = 1…m (equation 4).
   case riemann(steps: Int)
@@ -48,7 +50,10 @@ public enum AttributionRule: Sendable, Hashable {
   }
 
   /// The values of α and their weights, which sum to 1; nil where they depend on the prompt.
+  ///
+  /// - Precondition: ``steps`` is positive.
   public var points: (nodes: [Double], weights: [Double])? {
+    precondition(self == .adaptive || steps > 0, "a rule needs a positive number of steps")
     let m = Double(steps)
     let equal = Array(repeating: 1 / m, count: steps)
     switch self {

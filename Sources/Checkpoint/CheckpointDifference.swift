@@ -27,18 +27,14 @@ public struct CheckpointDifference: Sendable {
     /// Δ = after − before, `[hidden]`.
     public var change: [Float] { zip(after, before).map { $0 - $1 } }
     /// ‖Δ‖.
-    public var norm: Double { Self.norm(change) }
+    public var norm: Double { change.norm }
     /// ‖before‖.
-    public var normBefore: Double { Self.norm(before) }
+    public var normBefore: Double { before.norm }
     /// Cosine of the slot before and after; nil when one of them is zero.
     public var cosine: Double? {
       let product = zip(before, after).reduce(0) { $0 + Double($1.0) * Double($1.1) }
-      let norms = Self.norm(before) * Self.norm(after)
+      let norms = before.norm * after.norm
       return norms > 0 ? product / norms : nil
-    }
-
-    private static func norm(_ values: [Float]) -> Double {
-      values.reduce(0) { $0 + Double($1) * Double($1) }.squareRoot()
     }
   }
 

@@ -112,10 +112,10 @@ extension Checkpoint {
     let files = FileManager.default
     let weights = weightsFile.lastPathComponent
     let target = output.appending(path: weights)
-    var made: [URL] = []
+    var made: [String] = []
     var partial: [(partial: URL, target: URL)] = []
     do {
-      made = try Self.makeDirectory(output)
+      made = try PartialFiles.makeDirectory(output)
       let names = patchedFiles
       for name in names {
         let source = name == weights ? weightsFile : directory.appending(path: name)
@@ -145,40 +145,19 @@ extension Checkpoint {
             path: target.path, reason: "it is a directory, where a file is to be")
         }
       }
-      try PartialFiles.finish(partial)
+      try PartialFiles.finish(partial, in: made)
       // A tokenizer's settings of an edit before, which the source lacks, would change how the model reads.
       for name in Self.companions where !names.contains(name) { unlink(output.appending(path: name).path) }
       return target
     } catch {
       for (temporary, _) in partial { PartialFiles.discard(temporary) }
-      if let first = made.first { try? files.removeItem(at: first) }
+      PartialFiles.discardDirectories(made)
       if let error = error as? CheckpointError { throw error }
       var reason = (error as? HDF5Error)?.reason ?? Self.reason(error)
       // What it is put into ends in one.
       while reason.hasSuffix(".") { reason.removeLast() }
       throw .cannotWrite(path: output.path, reason: reason)
     }
-  }
-
-  /// Makes a directory and those above it, and returns the ones that were not there before, outermost first.
-  private static func makeDirectory(_ url: URL) throws -> [URL] {
-    var missing: [URL] = []
-    var ancestor = url.standardizedFileURL
-    while !FileManager.default.fileExists(atPath: ancestor.path) {
-      missing.insert(ancestor, at: 0)
-      ancestor.deleteLastPathComponent()
-    }
-    var made: [URL] = []
-    do {
-      for directory in missing {
-        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: false)
-        made.append(directory)
-      }
-    } catch {
-      if let first = made.first { try? FileManager.default.removeItem(at: first) }
-      throw error
-    }
-    return made
   }
 
   /// Refuses slots that the file cannot hold.

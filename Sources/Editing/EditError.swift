@@ -22,6 +22,8 @@ public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, Local
   case tooManyLayers(Int, of: Int)
   /// The model says the new answer already.
   case alreadySays(String, prompts: Int)
+  /// The new answer is no word but one of the vocabulary's special pieces.
+  case specialAnswer(String)
   /// The record cannot be opened.
   case unreadableRecord(path: String)
   /// The file is not a record that this version can read.
@@ -66,6 +68,8 @@ public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, Local
     case .noEdits: "There is no edit to make; name at least one fact and its new answer."
     case .alreadySays(let answer, let prompts):
       "The model says “\(answer)” on all \(prompts) prompts already, so there is nothing to update."
+    case .specialAnswer(let answer):
+      "“\(answer)” stands for something in the vocabulary and is no word that a model could answer; give a word."
     case .unreadableRecord(let path): "\(path) cannot be opened; give a record, or the directory that an edit wrote."
     case .notARecord(let path): "\(path) is not an edit record of schema \(EditRecord.currentSchema)."
     case .doesNotHold(let shortfall):

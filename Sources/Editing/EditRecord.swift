@@ -161,31 +161,22 @@ public struct EditRecord: Sendable, Hashable, Codable {
   /// The same figures on the result, and the rates that compare the two.
   public var after: [String: Double]
 
-  /// A record of the current form.
+  /// A record of the current form with what every edit has; what only some have is yet to be set.
   public init(
-    tool: String, machine: Machine?, kind: Kind, source: Source, result: Source?, relations: String, relation: String,
-    fact: Fact?,
-    newAnswer: String?, method: Method, location: Location, neurons: [Neuron], factIndices: [Int]?, prompts: [String],
-    editedPrompt: String?, edits: [FactEdit]? = nil, heldBack: [String]? = nil, order: AnswerOrder? = nil, seed: UInt64,
+    tool: String, machine: Machine?, kind: Kind, source: Source, relations: String, relation: String, method: Method,
+    location: Location, neurons: [Neuron], prompts: [String], order: AnswerOrder? = nil, seed: UInt64,
     before: [String: Double], after: [String: Double]
   ) {
     self.tool = tool
     self.machine = machine
     self.kind = kind
     self.source = source
-    self.result = result
     self.relations = relations
     self.relation = relation
-    self.fact = fact
-    self.newAnswer = newAnswer
     self.method = method
     self.location = location
     self.neurons = neurons
-    self.factIndices = factIndices
     self.prompts = prompts
-    self.editedPrompt = editedPrompt
-    self.edits = edits
-    self.heldBack = heldBack
     self.order = order
     self.seed = seed
     self.before = before

@@ -14,6 +14,3 @@ extension BERTWeights {
   /// The word embedding of a piece, `[hidden]`.
   func wordEmbedding(_ id: Int) -> [Double] { wordEmbeddings.row(id).map(Double.init) }
 }
-
-/// ‖x‖.
-func norm(_ x: [Double]) -> Double { x.reduce(0) { $0 + $1 * $1 }.squareRoot() }

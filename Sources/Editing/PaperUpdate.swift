@@ -1,6 +1,7 @@
 import BERT
 import Checkpoint
 import Neurons
+import Tensors
 
 /// The paper's update of a fact ⟨h, r, t⟩ to t′ (Dai et al 2022, section 5.1, with the norm ratios of their code).
 ///
@@ -32,8 +33,8 @@ public struct PaperUpdate: EditingMethod, Hashable {
     let (from, to) = (weights.wordEmbedding(old), weights.wordEmbedding(new))
     return neurons.map { neuron in
       let slot = weights.valueSlot(layer: neuron.layer, index: neuron.index).map(Double.init)
-      let size = norm(slot)
-      let (less, more) = (lambda1 * size / norm(from), lambda2 * size / norm(to))
+      let size = slot.norm
+      let (less, more) = (lambda1 * size / from.norm, lambda2 * size / to.norm)
       let values = slot.indices.map { Float(slot[$0] - less * from[$0] + more * to[$0]) }
       return ValueSlot(layer: neuron.layer, index: neuron.index, values: values)
     }

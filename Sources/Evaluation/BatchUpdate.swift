@@ -87,14 +87,14 @@ public struct BatchUpdate: Sendable {
 
   /// Locates, edits in memory and judges.
   ///
-  /// - Throws: for an answer that the vocabulary cannot spell or that the fact has already, an output that may not be written, and where no neuron
-  ///   is found.
+  /// - Throws: for an answer that the vocabulary cannot spell or that the fact has already, for an output that may not be
+  ///   written, and where no neuron is found.
   public func plan(progress: (Int) -> Void = { _ in }) throws -> Plan {
     let model = request.model
     try request.checkOutput()
     for edit in edits {
-      try model.requireSpelled(subject: edit.fact.subject)
       try model.requireChange(edit)
+      try model.requireWord(edit)
     }
     try optimization.requireLayers(model.bert.configuration.layerCount)
     let questions = try EvaluationQuestions(
@@ -109,16 +109,13 @@ public struct BatchUpdate: Sendable {
     let evaluation = try BatchEvaluation(
       before: model, after: after, edits: edits, heldBack: heldBackPrompts, questions: questions,
       change: ChangeSize(of: neurons, from: model, to: after), order: request.order, threads: request.threads)
-    let record = EditRecord(
-      tool: request.tool, machine: request.machine, kind: .update, source: try request.source(), result: nil,
-      relations: request.relationsPath,
-      relation: Set(edits.map(\.fact.relation)).sorted().joined(separator: ", "), fact: nil, newAnswer: nil,
+    var record = try request.record(
+      .update, relation: Set(edits.map(\.fact.relation)).sorted().joined(separator: ", "),
       method: EditRecord.Method(name: .optimized, optimization: optimization, isSequential: isSequential),
-      location: EditRecord.Location(outcome.located), neurons: neurons, factIndices: nil, prompts: [],
-      editedPrompt: nil, edits: edits, heldBack: heldBack.isEmpty ? nil : heldBack.map(\.pattern),
-      order: request.order == .leftToRight ? nil : request.order, seed: request.seed,
-      before: evaluation.sideEffects.recordedBefore, after: evaluation.recordedAfter)
-    try record.requireFigures()
+      located: outcome.located, neurons: neurons, prompts: [], before: evaluation.sideEffects.recordedBefore,
+      after: evaluation.recordedAfter)
+    record.edits = edits
+    record.heldBack = heldBack.isEmpty ? nil : heldBack.map(\.pattern)
     return Plan(record: record, evaluation: evaluation, slots: outcome.slots)
   }
 

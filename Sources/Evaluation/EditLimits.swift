@@ -39,9 +39,12 @@ public struct EditLimits: Sendable, Hashable {
   /// What falls short of an erasure, in words; nil when the edit holds.
   func shortfall(_ erasure: ErasureEvaluation) -> String? {
     var parts: [String] = []
-    if erasure.successRate < success - 1e-9 {
-      parts.append(
-        "\(percent(erasure.successRate)) of the prompts that were right are wrong now, not \(percent(success))")
+    if let reached = erasure.successRate {
+      if reached < success - 1e-9 {
+        parts.append("\(percent(reached)) of the prompts that were right are wrong now, not \(percent(success))")
+      }
+    } else if success > 0 {
+      parts.append("the model answered none of the prompts rightly before, so that there was nothing to forget")
     }
     if let before = erasure.interAccuracyBefore, let after = erasure.interAccuracyAfter, after < before * kept - 1e-9 {
       parts.append("\(percent(after / before)) of other relations' accuracy is left, not \(percent(kept))")

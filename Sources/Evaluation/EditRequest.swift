@@ -74,12 +74,27 @@ public struct EditRequest: Sendable {
   }
 
   /// What does the arithmetic, for the record.
-  var machine: EditRecord.Machine { EditRecord.Machine(threads: threads.value, instructions: instructionSet) }
+  private var machine: EditRecord.Machine { EditRecord.Machine(threads: threads.value, instructions: instructionSet) }
 
   /// The source, for the record.
-  func source() throws -> EditRecord.Source {
+  private func source() throws -> EditRecord.Source {
     let file = model.checkpoint.weightsFile
     return EditRecord.Source(model: modelPath, file: file.lastPathComponent, sha256: try fingerprint(of: file))
+  }
+
+  /// The record of an edit with what every edit has.
+  ///
+  /// - Throws: ``EditError/noFigures(_:)`` for figures that are no numbers.
+  func record(
+    _ kind: EditRecord.Kind, relation: String, method: EditRecord.Method, located: LocatedRelation, neurons: [Neuron],
+    prompts: [String], before: [String: Double], after: [String: Double]
+  ) throws -> EditRecord {
+    let record = EditRecord(
+      tool: tool, machine: machine, kind: kind, source: try source(), relations: relationsPath, relation: relation,
+      method: method, location: EditRecord.Location(located), neurons: neurons, prompts: prompts,
+      order: order == .leftToRight ? nil : order, seed: seed, before: before, after: after)
+    try record.requireFigures()
+    return record
   }
 
   /// Refuses an output that may not be written, before any work is done.

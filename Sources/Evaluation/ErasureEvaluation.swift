@@ -5,10 +5,10 @@ import Kernels
 public struct ErasureEvaluation: Sendable, Hashable, Encodable {
   /// Share of the relation's prompts whose arg-max is another than before.
   public let changeRate: Double
-  /// Share of the relation's prompts that were right before and are wrong now, of those right before.
-  public let successRate: Double
+  /// Share of the relation's prompts that were right before and are wrong now, of those right before; nil where none was.
+  public let successRate: Double?
   /// The same as ``successRate``: an erasure is judged on every wording from the start.
-  public let paraphraseSuccessRate: Double
+  public let paraphraseSuccessRate: Double?
   /// Perplexity over the relation's prompts.
   public let intraPerplexityBefore, intraPerplexityAfter: Double
   /// Perplexity over other relations' prompts; nil where there are none.
@@ -83,7 +83,7 @@ public struct ErasureEvaluation: Sendable, Hashable, Encodable {
     let (other, otherAfter) = (try outcomes(before, questions.inter), try outcomes(after, questions.inter))
     let right = own.indices.filter { own[$0].isBest }
     changeRate = Double(zip(own, ownAfter).count { $0.best != $1.best }) / Double(max(1, own.count))
-    successRate = Double(right.count { !ownAfter[$0].isBest }) / Double(max(1, right.count))
+    successRate = right.isEmpty ? nil : Double(right.count { !ownAfter[$0].isBest }) / Double(right.count)
     paraphraseSuccessRate = successRate
     (intraPerplexityBefore, intraPerplexityAfter) = (own.perplexity, ownAfter.perplexity)
     let others = other.isEmpty ? nil : (before: other, after: otherAfter)

@@ -21,14 +21,19 @@ public enum ErasureMethod: Sendable, Hashable {
     }
   }
 
+  /// The same without subjects' layers: an erasure has no one subject, whatever it is given.
+  var withoutSubject: ErasureMethod {
+    guard case .optimized(var parameters) = self else { return self }
+    parameters.subjectLayers = .absent
+    return .optimized(parameters)
+  }
+
   /// The method of a record.
   ///
   /// - Throws: ``EditError/incompleteRecord(field:)``.
   init(_ method: EditRecord.Method) throws(EditError) {
-    if var parameters = try method.optimizationIfOptimized() {
-      // An erasure has no one subject, whatever a record says.
-      parameters.subjectLayers = .absent
-      self = .optimized(parameters)
+    if let parameters = try method.optimizationIfOptimized() {
+      self = Self.optimized(parameters).withoutSubject
     } else {
       guard let top = method.top, let fill = method.fill else { throw .incompleteRecord(field: "top and fill") }
       self = .paper(top: top, fill: fill)
@@ -71,7 +76,7 @@ public enum ErasureMethod: Sendable, Hashable {
     let names = catalogue.names.filter { $0 != relation.name }
     let most = OptimizedErasure.mostCandidates(neighbours: parameters.otherRelations, relations: names.count)
     return OptimizedErasure(
-      targets: Array(targets), answerCount: Set(facts.map(\.answer)).count,
+      targets: Array(targets), answerCount: Set(relation.facts.map(\.answer)).count,
       others: try names.map {
         OptimizedErasure.OtherRelation(
           name: $0,

@@ -73,12 +73,12 @@ public struct FactUpdate: Sendable {
   public func plan(progress: (Int) -> Void = { _ in }) throws -> Plan {
     let model = request.model
     try request.checkOutput()
-    try model.requireSpelled(subject: fact.subject)
     let edit = FactEdit(fact: fact, newAnswer: newAnswer, prompts: prompts)
     try model.requireChange(edit)
     let targets = try prompts.map { try model.factors($0, answer: newAnswer, order: request.order) }
     let said = model.outcomes(targets, threads: request.threads)
     guard !said.allSatisfy(\.isBest) else { throw EditError.alreadySays(newAnswer, prompts: prompts.count) }
+    try model.requireWord(edit)
     var generator = SeededGenerator(seed: request.seed)
     let edited = ownPrompts.isEmpty ? Int.random(in: 0..<prompts.count, using: &generator) : 0
     let olds = try model.factors(prompts[edited], answer: fact.answer, order: request.order)
@@ -112,15 +112,11 @@ public struct FactUpdate: Sendable {
     let evaluation = try UpdateEvaluation(
       before: model, after: after, edit: edit, editedPrompt: prompts[edited], questions: questions,
       change: ChangeSize(of: neurons, from: model, to: after), order: request.order, threads: request.threads)
-    let record = EditRecord(
-      tool: request.tool, machine: request.machine, kind: .update, source: try request.source(), result: nil,
-      relations: request.relationsPath,
-      relation: fact.relation, fact: fact, newAnswer: newAnswer, method: method.recorded,
-      location: EditRecord.Location(located), neurons: neurons, factIndices: nil, prompts: prompts,
-      editedPrompt: prompts[edited], heldBack: heldBack.isEmpty ? nil : heldBack.map(\.pattern),
-      order: request.order == .leftToRight ? nil : request.order, seed: request.seed,
+    var record = try request.record(
+      .update, relation: fact.relation, method: method.recorded, located: located, neurons: neurons, prompts: prompts,
       before: evaluation.recordedBefore, after: evaluation.recordedAfter)
-    try record.requireFigures()
+    (record.fact, record.newAnswer, record.editedPrompt) = (fact, newAnswer, prompts[edited])
+    record.heldBack = heldBack.isEmpty ? nil : heldBack.map(\.pattern)
     let answered = model.outcomes([olds], threads: request.threads)[0].isBest
     return Plan(
       record: record, evaluation: evaluation, unexpectedAnswer: answered ? nil : evaluation.edited.bestBefore,
@@ -139,8 +135,19 @@ public struct FactUpdate: Sendable {
 }
 
 extension MaskedLanguageModel {
-  /// Refuses an edit whose new answer is the old one in other writing: the same word pieces.
+  /// Refuses an edit whose new answer is one of the special pieces, which no text says.
+  func requireWord(_ edit: FactEdit) throws {
+    let vocabulary = tokenizer.vocabulary
+    let special = [vocabulary.pad, vocabulary.unknown, vocabulary.cls, vocabulary.sep, vocabulary.mask]
+    guard try !pieces(of: edit.newAnswer).contains(where: special.contains) else {
+      throw EditError.specialAnswer(edit.newAnswer)
+    }
+  }
+
+  /// Refuses an edit of a subject that the vocabulary cannot spell, and one whose new answer is the old one in other writing:
+  /// the same word pieces.
   func requireChange(_ edit: FactEdit) throws {
+    try requireSpelled(subject: edit.fact.subject)
     guard try pieces(of: edit.newAnswer) != (try? pieces(of: edit.fact.answer)) else {
       throw EditError.sameAnswer(edit.newAnswer, subject: edit.fact.subject, relation: edit.fact.relation)
     }

@@ -1,5 +1,6 @@
 import BERT
 import Kernels
+import Tensors
 
 /// A word piece and how closely its embedding points in some direction.
 public struct NearPiece: Sendable, Hashable, Codable {
@@ -20,7 +21,7 @@ extension MaskedLanguageModel {
     to directions: [[Float]], count: Int, threads: ThreadCount = .allCores
   ) -> [(towards: [NearPiece], awayFrom: [NearPiece])] {
     let embeddings = bert.weights.wordEmbeddings
-    let norms = (0..<embeddings.rows).map { norm(embeddings.row($0)) }
+    let norms = (0..<embeddings.rows).map { embeddings.row($0).norm }
     let blocks = stride(from: 0, to: directions.count, by: 256).map { $0..<min($0 + 256, directions.count) }
     return concurrently(blocks.count, threads: threads) { block -> [(towards: [NearPiece], awayFrom: [NearPiece])] in
       let own = directions[blocks[block]]
@@ -29,9 +30,11 @@ extension MaskedLanguageModel {
       let products = Matrix(unfilled: own.count, columns: embeddings.rows)
       multiply(rows.all, weight: embeddings, transposing: true, into: products.all)
       return own.enumerated().map { row, direction in
-        let length = norm(direction)
+        let length = direction.norm
         guard length > 0 else { return ([], []) }
-        let cosines = zip(products.rows(row, count: 1).values, norms).map { $1 > 0 ? $0 / (length * $1) : -.infinity }
+        let cosines = zip(products.rows(row, count: 1).values, norms).map {
+          $1 > 0 ? $0 / Float(length * $1) : -.infinity
+        }
         // A piece without an embedding points nowhere, not away.
         let opposite = cosines.map { $0.isFinite ? -$0 : $0 }
         return (largest(count, of: cosines), largest(count, of: opposite))
@@ -49,6 +52,3 @@ extension MaskedLanguageModel {
     return best.map { NearPiece(token: piece($0.id), cosine: Double($0.cosine)) }
   }
 }
-
-/// ‖x‖.
-private func norm(_ x: [Float]) -> Float { x.reduce(0) { $0 + $1 * $1 }.squareRoot() }

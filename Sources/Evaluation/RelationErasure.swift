@@ -29,7 +29,7 @@ public struct RelationErasure: Sendable {
   public init(request: EditRequest, facts: [Fact], method: ErasureMethod) {
     self.request = request
     self.facts = facts
-    self.method = method
+    self.method = method.withoutSubject
   }
 
   /// Facts on which an optimised erasure locates its neurons, at most.
@@ -97,16 +97,11 @@ public struct RelationErasure: Sendable {
       before: model, after: after, questions: questions, change: ChangeSize(of: neurons, from: model, to: after),
       order: request.order, threads: request.threads)
     let asked = Set(judged)
-    let record = EditRecord(
-      tool: request.tool, machine: request.machine, kind: .erase, source: try request.source(), result: nil,
-      relations: request.relationsPath,
-      relation: relation.name, fact: nil, newAnswer: nil, method: method.recorded(neighbourShares: shares),
-      location: EditRecord.Location(located), neurons: neurons,
-      factIndices: relation.facts.indices.filter { asked.contains(relation.facts[$0]) },
-      prompts: relation.templates.map(\.pattern), editedPrompt: nil,
-      order: request.order == .leftToRight ? nil : request.order, seed: request.seed,
-      before: evaluation.recordedBefore, after: evaluation.recordedAfter)
-    try record.requireFigures()
+    var record = try request.record(
+      .erase, relation: relation.name, method: method.recorded(neighbourShares: shares), located: located,
+      neurons: neurons, prompts: relation.templates.map(\.pattern), before: evaluation.recordedBefore,
+      after: evaluation.recordedAfter)
+    record.factIndices = relation.facts.indices.filter { asked.contains(relation.facts[$0]) }
     return Plan(record: record, evaluation: evaluation, slots: slots)
   }
 

@@ -16,7 +16,7 @@ public func withMatrixMemory<Result>(of bytes: Int, _ body: () throws -> Result)
 ///
 /// A pass makes hundreds of matrices of the same few sizes; asking the system for fresh pages each time would cost ten to
 /// twenty per cent of it. With what is in use, what is kept takes up to twice what was in use at once, within ``usualBound`` or
-/// what ``withMatrixMemory(of:_:)`` allows. Large blocks are mapped one by one: the allocator's heap, once it holds such blocks of
+/// what ``withMatrixMemory(of:_:)`` allows, and ``leastBound`` in any case. Large blocks are mapped one by one: the allocator's heap, once it holds such blocks of
 /// many sizes, has gaps between them that took a fifth more than what was asked for.
 final class MatrixMemory: @unchecked Sendable {
   static let shared = MatrixMemory()

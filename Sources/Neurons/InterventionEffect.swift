@@ -14,12 +14,13 @@ public struct InterventionEffect: Sendable, Hashable {
 }
 
 extension MaskedLanguageModel {
-  /// Suppresses and amplifies the neurons of each fact on that fact's own prompts.
+  /// Suppresses and amplifies the neurons of each fact on that fact's own prompts; nil where there is no prompt, or none that
+  /// the model gives any probability of its answer, so that there is nothing that could change.
   ///
   /// - Throws: `PromptError` or `ModelError` for a prompt or answer that the model cannot take.
   public func interventionEffect(
     _ facts: [(fact: Fact, prompts: [String], neurons: [Neuron])], threads: ThreadCount = .allCores
-  ) throws -> InterventionEffect {
+  ) throws -> InterventionEffect? {
     var factors: [AttributionTarget] = []
     var owners: [Int] = []
     var neurons: [[Neuron]] = []
@@ -45,6 +46,7 @@ extension MaskedLanguageModel {
       return products.reduce(0, +) / Double(max(1, count))
     }
     let before = mean(factor: 1)
+    guard before > 0 else { return nil }
     return InterventionEffect(
       probability: before, suppressedChange: (mean(factor: 0) - before) / before,
       amplifiedChange: (mean(factor: 2) - before) / before)

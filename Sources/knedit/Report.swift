@@ -97,7 +97,10 @@ enum Report {
     if let before = e.interPerplexityBefore, let after = e.interPerplexityAfter {
       others = " and \(Console.change(before, after)) in others"
     }
-    return "\(Console.percent(e.successRate)) of the prompts that were right are wrong now; perplexity went "
+    let forgotten =
+      e.successRate.map { "\(Console.percent($0)) of the prompts that were right are wrong now" }
+      ?? "No prompt was right before"
+    return "\(forgotten); perplexity went "
       + "\(Console.change(e.intraPerplexityBefore, e.intraPerplexityAfter)) in the relation\(others)."
   }
 
@@ -119,7 +122,7 @@ enum Report {
     add("  where it was right") { perplexity($0.interPerplexityBeforeOfRight, $0.interPerplexityAfterOfRight) }
     add("accuracy, the relation") { accuracy($0.intraAccuracyBefore, $0.intraAccuracyAfter) }
     add("accuracy, other relations") { accuracy($0.interAccuracyBefore, $0.interAccuracyAfter) }
-    add("right before, wrong now") { Console.percent($0.successRate) }
+    add("right before, wrong now") { $0.successRate.map(Console.percent) }
     add("largest rise of a relation's perplexity") { e in
       e.mostDisturbed.map { String(format: "%+.1f %%", 100 * (e.largestRise ?? 0)) + " (\($0.relation))" }
     }

@@ -1,7 +1,8 @@
-import Checkpoint
 import FixtureFiles
 import Foundation
 import Testing
+
+@testable import Checkpoint
 
 @Suite("Files beside their places")
 struct PartialFilesTests {
@@ -30,6 +31,32 @@ struct PartialFilesTests {
       let error = #expect(throws: CheckpointError.self) { try PartialFiles.finish([(partial, target)]) }
       #expect(error?.description.contains(target.path) == true)
       PartialFiles.discard(partial)
+      #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == ["a"])
+    }
+  }
+
+  @Test("that will not be finished leave no directory that was made for them, unless something else lies there")
+  func discardDirectories() throws {
+    try FixtureFiles.withDirectory { directory in
+      let inner = directory.appending(path: "a/b")
+      let made = try PartialFiles.makeDirectory(inner)
+      #expect(made.map { URL(filePath: $0).lastPathComponent } == ["a", "b"])
+      try Data().write(to: directory.appending(path: "a/other"))
+      PartialFiles.discardDirectories(made)
+      #expect(try FileManager.default.subpathsOfDirectory(atPath: directory.path).sorted() == ["a", "a/other"])
+    }
+  }
+
+  @Test("that are finished keep the directory that was made for them")
+  func finishInDirectory() throws {
+    try FixtureFiles.withDirectory { directory in
+      let target = directory.appending(path: "a/b")
+      let made = try PartialFiles.makeDirectory(target.deletingLastPathComponent())
+      let partial = PartialFiles.begin(beside: target)
+      try Data("new".utf8).write(to: partial)
+      try PartialFiles.finish([(partial, target)], in: made)
+      try FileManager.default.removeItem(at: target)
+      PartialFiles.discardDirectories(made)
       #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == ["a"])
     }
   }

@@ -46,9 +46,16 @@ struct GivenErasureTests {
       let request = try fixture.request(directory.appending(path: "out"), relation: "R2", located: located)
       var optimization = SlotOptimization.erasure(layerCount: fixture.model.bert.configuration.layerCount)
       optimization.steps = 2
-      for method in [ErasureMethod.paper(top: 3, fill: .zero), .optimized(optimization)] {
+      var update = SlotOptimization.update
+      update.steps = 2
+      let methods = [ErasureMethod.paper(top: 3, fill: .zero), .optimized(optimization), .optimized(update)]
+      for method in methods {
         let plan = try RelationErasure(request: request, facts: [relation.facts[1]], method: method).plan()
         #expect(plan.record.factIndices == [1])
+        // The fixture's random model knows nothing, so that nothing can be forgotten.
+        #expect(plan.evaluation.intraAccuracyBefore == 0 && plan.evaluation.successRate == nil)
+        #expect(
+          plan.record.after["successRate"] == nil && plan.shortfall(.erasure)?.contains("nothing to forget") == true)
       }
     }
   }

@@ -105,13 +105,16 @@ struct UpdateTests {
     }
   }
 
-  @Test("a new answer that the fact has, or that the model gives everywhere, is refused and nothing is written")
+  @Test(
+    "a new answer that the fact has, that the model gives everywhere, or that is no word is refused and nothing is written"
+  )
   func nothingToDo() throws {
     try FixtureFiles.withDirectory { directory in
       let output = directory.appending(path: "out")
       #expect(throws: EditError.sameAnswer("Aster", subject: "orvia", relation: "R1")) {
         try fixture.update(output, to: "Aster").carryOut()
       }
+      #expect(throws: EditError.specialAnswer("[PAD]")) { try fixture.update(output, to: "[PAD]").carryOut() }
       let relation = try fixture.catalogue.relation(named: "R1")
       let one = Relation(
         name: "R1", label: "capital", templates: [relation.templates[0]], facts: relation.facts)

@@ -74,12 +74,15 @@ struct LocatingTests {
     }
   }
 
-  @Test("no change of activations is no effect; suppressing and amplifying is what a scaled activation does")
+  @Test(
+    "no change of activations is no effect, and no prompt none to speak of; suppressing and amplifying is what a scaled activation does"
+  )
   func effect() throws {
-    let none = try model.interventionEffect(facts.map { ($0.fact, $0.prompts, []) })
+    let none = try #require(try model.interventionEffect(facts.map { ($0.fact, $0.prompts, []) }))
+    #expect(try model.interventionEffect([]) == nil)
     #expect(none.suppressedChange == 0 && none.amplifiedChange == 0 && none.probability > 0)
     let neurons = (0..<32).map { Neuron(layer: 1, index: $0) }
-    let all = try model.interventionEffect(facts.map { ($0.fact, $0.prompts, neurons) })
+    let all = try #require(try model.interventionEffect(facts.map { ($0.fact, $0.prompts, neurons) }))
     var sum = 0.0
     for entry in facts {
       let answer = try model.answer(entry.fact.answer)

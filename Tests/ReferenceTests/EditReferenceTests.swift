@@ -123,7 +123,8 @@ struct EditReferenceTests {
     let strays = zip(sizes.joined(), golden.coarseSizes.joined()).count { $0 != $1 }
     #expect(strays <= 2, "coarse sets differ in size only where a score lies at the threshold")
 
-    let effect = try model.interventionEffect(zip(facts, located.facts).map { ($0.fact, $0.prompts, $1.refinedSet) })
+    let effect = try #require(
+      try model.interventionEffect(zip(facts, located.facts).map { ($0.fact, $0.prompts, $1.refinedSet) }))
     #expect(!differs(effect.probability, golden.probability))
     #expect(abs(effect.suppressedChange - golden.suppressedChange) < 1e-3)
     #expect(abs(effect.amplifiedChange - golden.amplifiedChange) < 1e-3)
@@ -138,7 +139,8 @@ struct EditReferenceTests {
     for (fact, expected) in zip(located.facts, golden.neurons) {
       #expect(fact.refinedSet == expected.map(neuron), "\(name) \(fact.subject)")
     }
-    let effect = try model.interventionEffect(zip(facts, located.facts).map { ($0.fact, $0.prompts, $1.refinedSet) })
+    let effect = try #require(
+      try model.interventionEffect(zip(facts, located.facts).map { ($0.fact, $0.prompts, $1.refinedSet) }))
     #expect(abs(effect.suppressedChange - golden.suppressedChange) < 1e-3)
     #expect(abs(effect.amplifiedChange - golden.amplifiedChange) < 1e-3)
   }
