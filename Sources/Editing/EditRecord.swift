@@ -76,6 +76,8 @@ public struct EditRecord: Sendable, Hashable, Codable {
     /// How many neighbours each other relation gave to an erasure that tried that out; nil where all were taken, and in
     /// records of before this was kept.
     public var neighbourShares: [String: Int]?
+    /// Whether an erasure was of some facts and the relation's others were to stay; nil where they were not.
+    public var keepsOthers: Bool?
     /// How many neurons an erasure took at most.
     public var top: Int?
     /// What an erasure filled slots with.

@@ -4,7 +4,8 @@ public struct EditLimits: Sendable, Hashable {
   /// relation's prompts that were right before and are wrong now.
   public var success: Double
   /// The least share of judged prompts on other facts, of the relation and of others, whose first answer stays, of those
-  /// that were right before where there are any; of an erasure, of the other relations' accuracy.
+  /// that were right before where there are any; of an erasure, of the other relations' accuracy, and of that on the relation's other facts where these
+  /// shall stay.
   public var kept: Double
 
   /// What an update must reach.
@@ -48,6 +49,11 @@ public struct EditLimits: Sendable, Hashable {
     }
     if let before = erasure.interAccuracyBefore, let after = erasure.interAccuracyAfter, after < before * kept - 1e-9 {
       parts.append("\(percent(after / before)) of other relations' accuracy is left, not \(percent(kept))")
+    }
+    if let others = erasure.otherFacts, others.accuracyAfter < others.accuracyBefore * kept - 1e-9 {
+      parts.append(
+        "\(percent(others.accuracyAfter / others.accuracyBefore)) of the accuracy on the relation's other facts is left, not "
+          + percent(kept))
     }
     return parts.isEmpty ? nil : parts.joined(separator: ", and ")
   }

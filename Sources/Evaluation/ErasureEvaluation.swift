@@ -19,8 +19,10 @@ public struct ErasureEvaluation: Sendable, Hashable, Encodable {
   public let intraAccuracyBefore, intraAccuracyAfter: Double
   /// Share of other relations' prompts whose arg-max is the answer; nil where there are none.
   public let interAccuracyBefore, interAccuracyAfter: Double?
-  /// The perplexity of each other relation.
+  /// The perplexity of each other relation, and where the erased one's other facts were to stay, of these by its name.
   public let relations: [RelationPerplexity]
+  /// Of ``relations``, the erased one's other facts; nil where they were not to stay, or there are none.
+  public let otherFacts: RelationPerplexity?
   /// Value slots that changed.
   public let slots: Int
   /// ‖Δ‖, the norm of all changes together.
@@ -34,6 +36,8 @@ public struct ErasureEvaluation: Sendable, Hashable, Encodable {
     public let before, after: Double
     /// Perplexity over those that were right before; nil where there are none.
     public let beforeOfRight, afterOfRight: Double?
+    /// Share of its prompts whose arg-max is the answer.
+    public let accuracyBefore, accuracyAfter: Double
     /// The rise, as a share of what it was.
     var rise: Double { after / before - 1 }
     /// The same of those that were right before.
@@ -101,8 +105,10 @@ public struct ErasureEvaluation: Sendable, Hashable, Encodable {
       let right = ofRight(range)
       return RelationPerplexity(
         relation: name, before: other[range].perplexity, after: otherAfter[range].perplexity,
-        beforeOfRight: right?.before, afterOfRight: right?.after)
+        beforeOfRight: right?.before, afterOfRight: right?.after, accuracyBefore: other[range].accuracy,
+        accuracyAfter: otherAfter[range].accuracy)
     }
+    otherFacts = relations.first { $0.relation == questions.keptPart }
     (slots, changeNorm) = (change.slots, change.norm)
   }
 }

@@ -12,13 +12,18 @@ public enum ErasureMethod: Sendable, Hashable {
 
   /// As the record keeps it.
   ///
-  /// - Parameter neighbourShares: What ``OptimizedErasure/Choice/neighbourShares`` says.
-  func recorded(neighbourShares: [String: Int]?) -> EditRecord.Method {
-    switch self {
-    case .paper(let top, let fill): EditRecord.Method(name: .paper, top: top, fill: fill)
-    case .optimized(let parameters):
-      EditRecord.Method(name: .optimized, optimization: parameters, neighbourShares: neighbourShares)
-    }
+  /// - Parameters:
+  ///   - neighbourShares: What ``OptimizedErasure/Choice/neighbourShares`` says.
+  ///   - keepsOthers: Whether the relation's other facts shall stay.
+  func recorded(neighbourShares: [String: Int]?, keepsOthers: Bool) -> EditRecord.Method {
+    var method =
+      switch self {
+      case .paper(let top, let fill): EditRecord.Method(name: .paper, top: top, fill: fill)
+      case .optimized(let parameters):
+        EditRecord.Method(name: .optimized, optimization: parameters, neighbourShares: neighbourShares)
+      }
+    method.keepsOthers = keepsOthers ? true : nil
+    return method
   }
 
   /// The same without subjects' layers: an erasure has no one subject, whatever it is given.
@@ -42,17 +47,20 @@ public enum ErasureMethod: Sendable, Hashable {
 
   /// The method for these facts of a relation.
   ///
-  /// - Parameter neighbourShares: How many neighbours each other relation gives, where the record tells.
+  /// - Parameters:
+  ///   - keepsOthers: Whether the relation's other facts shall stay.
+  ///   - neighbourShares: How many neighbours each other relation gives, where the record tells.
   func bound(
-    to relation: Relation, facts: [Fact], neighbourShares: [String: Int]?, in model: MaskedLanguageModel,
-    catalogue: RelationCatalogue,
-    questions: EvaluationQuestions, order: AnswerOrder, seed: UInt64, threads: ThreadCount
+    to relation: Relation, facts: [Fact], keepsOthers: Bool, neighbourShares: [String: Int]?,
+    in model: MaskedLanguageModel, catalogue: RelationCatalogue, questions: EvaluationQuestions, order: AnswerOrder,
+    seed: UInt64, threads: ThreadCount
   ) throws -> any EditingMethod {
     switch self {
     case .paper(_, let fill): return PaperErasure(fill: fill)
     case .optimized(let parameters):
       return try Self.optimized(
-        parameters, relation, facts, neighbourShares: neighbourShares, in: model, catalogue: catalogue,
+        parameters, relation, facts, keepsOthers: keepsOthers, neighbourShares: neighbourShares, in: model,
+        catalogue: catalogue,
         questions: questions, order: order, seed: seed, threads: threads)
     }
   }
@@ -61,8 +69,9 @@ public enum ErasureMethod: Sendable, Hashable {
   static let promptCount = 600
 
   static func optimized(
-    _ parameters: SlotOptimization, _ relation: Relation, _ facts: [Fact], neighbourShares: [String: Int]? = nil,
-    in model: MaskedLanguageModel, catalogue: RelationCatalogue, questions: EvaluationQuestions, order: AnswerOrder,
+    _ parameters: SlotOptimization, _ relation: Relation, _ facts: [Fact], keepsOthers: Bool,
+    neighbourShares: [String: Int]? = nil, in model: MaskedLanguageModel, catalogue: RelationCatalogue,
+    questions: EvaluationQuestions, order: AnswerOrder,
     seed: UInt64, threads: ThreadCount
   ) throws -> OptimizedErasure {
     var generator = SeededGenerator(seed: seed &+ 2)
@@ -73,7 +82,7 @@ public enum ErasureMethod: Sendable, Hashable {
     }
     let neighbours = Neighbours(
       catalogue: catalogue, excluded: questions.topics, subjects: [], heldBack: [], taken: questions.prompts)
-    let names = catalogue.names.filter { $0 != relation.name }
+    let names = catalogue.names(besideErased: relation, keepsOthers: keepsOthers)
     let most = OptimizedErasure.mostCandidates(neighbours: parameters.otherRelations, relations: names.count)
     return OptimizedErasure(
       targets: Array(targets), answerCount: Set(relation.facts.map(\.answer)).count,

@@ -9,6 +9,8 @@ public struct EvaluationQuestions: Sendable {
   public let intra: [Question]
   /// Questions on other relations.
   public let inter: [Question]
+  /// Of an erasure of some facts, the relation whose other facts shall stay; these come in ``inter``.
+  let keptPart: String?
   /// Of an erasure, which of ``inter`` belong to which relation.
   let interRelations: [(name: String, range: Range<Int>)]
   /// Questions on the edited subjects in other relations.
@@ -37,7 +39,7 @@ public struct EvaluationQuestions: Sendable {
   ) {
     (self.intra, self.inter, self.heldBack, self.inverse) = (intra, inter, heldBack, inverse)
     self.sameSubject = sameSubject
-    (interRelations, editedSubjects, topics) = ([], [], [])
+    (keptPart, interRelations, editedSubjects, topics) = (nil, [], [], [])
   }
 
   /// For an update: 5 random other facts of the relation and 5 random facts of other relations.
@@ -96,29 +98,36 @@ public struct EvaluationQuestions: Sendable {
     let asking = inverse.filter { (try? model.factors($0.question.prompt, answer: $0.question.answer)) != nil }
     topics = Set((asked + others).map(\.1.topic) + asking.map(\.topic))
     self.heldBack = edits.count == 1 ? heldBack.map { $0.prompt(subject: edits[0].fact.subject) } : []
-    interRelations = []
+    (keptPart, interRelations) = (nil, [])
     self.inverse = asking.map(\.question)
   }
 
   /// For an erasure: every fact given of the relation, and 5 random facts of each other relation.
+  ///
+  /// - Parameter keepsOthers: Whether the relation's other facts shall stay, which then are asked about as if they were another
+  ///   relation.
   public init(
-    erasing relation: Relation, facts: [Fact], in catalogue: RelationCatalogue, model: MaskedLanguageModel,
-    seed: UInt64
+    erasing relation: Relation, facts: [Fact], keepsOthers: Bool = false, in catalogue: RelationCatalogue,
+    model: MaskedLanguageModel, seed: UInt64
   ) throws {
     var generator = SeededGenerator(seed: seed)
     intra = facts.flatMap { Self.questions(relation, $0) }
     var inter: [Question] = []
     var ranges: [(name: String, range: Range<Int>)] = []
-    var asked = Set(facts.map(\.topic))
-    for name in catalogue.names where name != relation.name {
+    let erased = Set(facts.map(\.topic))
+    var asked = erased
+    for name in catalogue.names(besideErased: relation, keepsOthers: keepsOthers) {
       let other = try catalogue.relation(named: name)
-      let sample = other.facts.sample(Self.sampleSize, using: &generator) { other.isAskable($0, model) }
+      let sample = other.facts.filter { !erased.contains($0.topic) }.sample(Self.sampleSize, using: &generator) {
+        other.isAskable($0, model)
+      }
       asked.formUnion(sample.map(\.topic))
       let start = inter.count
       inter += sample.flatMap { Self.questions(other, $0) }
       if inter.count > start { ranges.append((name, start..<inter.count)) }
     }
     self.inter = inter
+    keptPart = keepsOthers ? relation.name : nil
     interRelations = ranges
     topics = asked
     (editedSubjects, heldBack, inverse, sameSubject) = ([], [], [], [])
@@ -149,6 +158,13 @@ public struct EvaluationQuestions: Sendable {
 
   private static func questions(_ relation: Relation, _ fact: Fact) -> [Question] {
     relation.prompts(for: fact).map { Question(prompt: $0, answer: fact.answer) }
+  }
+}
+
+extension RelationCatalogue {
+  /// The relations that an erasure shall leave alone; the erased one comes last, where its other facts shall stay.
+  func names(besideErased relation: Relation, keepsOthers: Bool) -> [String] {
+    names.filter { $0 != relation.name } + (keepsOthers ? [relation.name] : [])
   }
 }
 

@@ -166,12 +166,12 @@ private struct RecordJudge {
       throw EditError.incompleteRecord(field: "factIndices that fit the relation")
     }
     let facts = indices.map { relation.facts[$0] }
+    let keepsOthers = record.method.keepsOthers ?? false
     let questions = try EvaluationQuestions(
-      erasing: relation, facts: facts, in: catalogue, model: source, seed: record.seed)
+      erasing: relation, facts: facts, keepsOthers: keepsOthers, in: catalogue, model: source, seed: record.seed)
     let method = try ErasureMethod(record.method).bound(
-      to: relation, facts: facts, neighbourShares: record.method.neighbourShares, in: source, catalogue: catalogue,
-      questions: questions, order: order,
-      seed: record.seed, threads: threads)
+      to: relation, facts: facts, keepsOthers: keepsOthers, neighbourShares: record.method.neighbourShares, in: source,
+      catalogue: catalogue, questions: questions, order: order, seed: record.seed, threads: threads)
     return try judge(method) {
       try ErasureEvaluation(
         before: source, after: $0, questions: questions, change: $1, order: order, threads: threads)

@@ -10,6 +10,8 @@ public struct RelationErasure: Sendable {
   public let request: EditRequest
   /// The facts to locate and to judge by.
   public let facts: [Fact]
+  /// Whether the relation's other facts shall stay, as those of other relations do.
+  public let keepsOthers: Bool
   /// How the slots are chosen and computed.
   public let method: ErasureMethod
 
@@ -25,10 +27,11 @@ public struct RelationErasure: Sendable {
     public func shortfall(_ limits: EditLimits) -> String? { limits.shortfall(evaluation) }
   }
 
-  /// An erasure of the request's relation.
-  public init(request: EditRequest, facts: [Fact], method: ErasureMethod) {
+  /// An erasure of the request's relation, or with `keepsOthers` of these facts of it.
+  public init(request: EditRequest, facts: [Fact], keepsOthers: Bool = false, method: ErasureMethod) {
     self.request = request
     self.facts = facts
+    self.keepsOthers = keepsOthers
     self.method = method.withoutSubject
   }
 
@@ -74,7 +77,8 @@ public struct RelationErasure: Sendable {
       }
     }
     let questions = try EvaluationQuestions(
-      erasing: relation, facts: judged, in: request.catalogue, model: model, seed: request.seed)
+      erasing: relation, facts: judged, keepsOthers: keepsOthers, in: request.catalogue, model: model,
+      seed: request.seed)
     let slots: [ValueSlot]
     var shares: [String: Int]?
     switch method {
@@ -82,7 +86,8 @@ public struct RelationErasure: Sendable {
       slots = PaperErasure(fill: fill).valueSlots(of: neurons, in: model)
     case .optimized(let optimization):
       let erasure = try ErasureMethod.optimized(
-        optimization, relation, judged, in: model, catalogue: request.catalogue, questions: questions,
+        optimization, relation, judged, keepsOthers: keepsOthers, in: model, catalogue: request.catalogue,
+        questions: questions,
         order: request.order, seed: request.seed, threads: request.threads)
       let lowest = try NeuronSelection.lowestLayer(request, optimization)
       let choice = try erasure.choose(in: model, from: lowest) { [candidates] traced, targets in
@@ -98,7 +103,8 @@ public struct RelationErasure: Sendable {
       order: request.order, threads: request.threads)
     let asked = Set(judged)
     var record = try request.record(
-      .erase, relation: relation.name, method: method.recorded(neighbourShares: shares), located: located,
+      .erase, relation: relation.name, method: method.recorded(neighbourShares: shares, keepsOthers: keepsOthers),
+      located: located,
       neurons: neurons, prompts: relation.templates.map(\.pattern), before: evaluation.recordedBefore,
       after: evaluation.recordedAfter)
     record.factIndices = relation.facts.indices.filter { asked.contains(relation.facts[$0]) }

@@ -29,7 +29,10 @@ struct EraseCommand: ParsableCommand {
     help: "For paper: what their value slots become: zero (the default), or unk, the embedding of [UNK].")
   var fill: PaperErasure.Fill?
 
-  @Option(help: "A subject whose facts shall be forgotten; may be repeated. Default: all of the relation.")
+  @Option(
+    help: """
+      A subject whose facts shall be forgotten, while those of others stay; may be repeated. Default: the whole relation.
+      """)
   var subject: [String] = []
 
   @OptionGroup var limits: LimitOptions
@@ -83,6 +86,7 @@ struct EraseCommand: ParsableCommand {
         order: edit.pieces, output: edit.outputDirectory, overwrite: edit.force, seed: edit.seed,
         tool: "knedit \(Knedit.version)",
         threads: model.threadCount, memory: options.memory.bytes), facts: facts,
+      keepsOthers: !subject.isEmpty,
       method: method == .paper
         ? .paper(top: top ?? 20, fill: fill ?? .zero)
         : .optimized(
@@ -92,7 +96,8 @@ struct EraseCommand: ParsableCommand {
     let plan = try erasure.plan { progress.update($0) }
     try edit.deliver(
       plan.record, shortfall: plan.shortfall(limits.limits(.erasure)),
-      report: "Erasing \(relation.name) (\(relation.label))\n" + Report.neurons(plan.record.neurons) + "\n\n"
+      report: "Erasing \(subject.isEmpty ? "" : "facts of ")\(relation.name) (\(relation.label))\n"
+        + Report.neurons(plan.record.neurons) + "\n\n"
         + Report.erasure(plan.evaluation), printing: printing, write: { try erasure.write(plan) })
   }
 }

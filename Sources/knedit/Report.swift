@@ -117,11 +117,17 @@ enum Report {
       guard let before, let after else { return nil }
       return "\(Console.percent(before)) → \(Console.percent(after))"
     }
-    add("perplexity, the relation") { perplexity($0.intraPerplexityBefore, $0.intraPerplexityAfter) }
+    add(e.otherFacts == nil ? "perplexity, the relation" : "perplexity, these facts") {
+      perplexity($0.intraPerplexityBefore, $0.intraPerplexityAfter)
+    }
     add("perplexity, other relations") { perplexity($0.interPerplexityBefore, $0.interPerplexityAfter) }
     add("  where it was right") { perplexity($0.interPerplexityBeforeOfRight, $0.interPerplexityAfterOfRight) }
-    add("accuracy, the relation") { accuracy($0.intraAccuracyBefore, $0.intraAccuracyAfter) }
+    add("perplexity, its other facts") { perplexity($0.otherFacts?.before, $0.otherFacts?.after) }
+    add(e.otherFacts == nil ? "accuracy, the relation" : "accuracy, these facts") {
+      accuracy($0.intraAccuracyBefore, $0.intraAccuracyAfter)
+    }
     add("accuracy, other relations") { accuracy($0.interAccuracyBefore, $0.interAccuracyAfter) }
+    add("accuracy, its other facts") { accuracy($0.otherFacts?.accuracyBefore, $0.otherFacts?.accuracyAfter) }
     add("right before, wrong now") { $0.successRate.map(Console.percent) }
     add("largest rise of a relation's perplexity") { e in
       e.mostDisturbed.map { String(format: "%+.1f %%", 100 * (e.largestRise ?? 0)) + " (\($0.relation))" }

@@ -61,6 +61,34 @@ struct GivenErasureTests {
   }
 }
 
+@Suite("Erasing some facts of a relation")
+struct PartErasureTests {
+  @Test("judges the relation's other facts apart, and the record makes the same again")
+  func keepsOthers() throws {
+    let fixture = try Fixture()
+    try FixtureFiles.withDirectory { directory in
+      let relation = try fixture.catalogue.relation(named: "R2")
+      let request = try fixture.request(directory.appending(path: "out"), relation: "R2")
+      var optimization = SlotOptimization.erasure(layerCount: fixture.model.bert.configuration.layerCount)
+      (optimization.steps, optimization.otherRelations) = (4, 20)
+      func plan(_ keepsOthers: Bool, _ method: ErasureMethod) throws -> RelationErasure.Plan {
+        try RelationErasure(request: request, facts: [relation.facts[1]], keepsOthers: keepsOthers, method: method)
+          .plan()
+      }
+      let whole = try plan(false, .optimized(optimization))
+      #expect(whole.evaluation.otherFacts == nil && whole.record.method.keepsOthers == nil)
+      #expect(!whole.evaluation.relations.contains { $0.relation == "R2" })
+      for method in [ErasureMethod.paper(top: 3, fill: .zero), .optimized(optimization)] {
+        let part = try plan(true, method)
+        let others = try #require(part.evaluation.otherFacts)
+        #expect(others.relation == "R2" && part.evaluation.relations.contains(others))
+        let again = try RecordEvaluation(part.record, source: fixture.model, result: nil, catalogue: fixture.catalogue)
+        #expect(again.erasure?.edit == part.evaluation)
+      }
+    }
+  }
+}
+
 @Suite("Figures")
 struct FigureTests {
   @Test("perplexity is exp of the mean of −ln P, accuracy the share of right arg-maxes")

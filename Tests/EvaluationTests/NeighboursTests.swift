@@ -71,11 +71,34 @@ struct NeighboursTests {
       let questions = try EvaluationQuestions(
         erasing: relation, facts: facts, in: fixture.catalogue, model: fixture.model, seed: seed)
       let erasure = try ErasureMethod.optimized(
-        .erasure(layerCount: 2), relation, facts, in: fixture.model, catalogue: fixture.catalogue, questions: questions,
+        .erasure(layerCount: 2), relation, facts, keepsOthers: false, in: fixture.model, catalogue: fixture.catalogue,
+        questions: questions,
         order: .leftToRight, seed: seed, threads: ThreadCount(1))
       let asked = encoded(questions.prompts, fixture.model)
       #expect(erasure.others.contains { $0.name == "R1" })
       #expect(erasure.others.allSatisfy { $0.prompts.allSatisfy { !asked.contains($0.prompt.ids) } })
+    }
+  }
+
+  @Test("an erasure of one subject has the relation's other facts as neighbours, but for those that it is judged on")
+  func partErasure() throws {
+    try withRelations { fixture in
+      let relation = try fixture.catalogue.relation(named: "R1")
+      let facts = relation.facts(ofSubject: "orvia")
+      func others(keepsOthers: Bool) throws -> (own: [AttributionTarget], asked: Set<[Int]>) {
+        let questions = try EvaluationQuestions(
+          erasing: relation, facts: facts, keepsOthers: keepsOthers, in: fixture.catalogue, model: fixture.model,
+          seed: 3)
+        let erasure = try ErasureMethod.optimized(
+          .erasure(layerCount: 2), relation, facts, keepsOthers: keepsOthers, in: fixture.model,
+          catalogue: fixture.catalogue, questions: questions, order: .leftToRight, seed: 3, threads: ThreadCount(1))
+        return (erasure.others.first { $0.name == "R1" }?.prompts ?? [], encoded(questions.prompts, fixture.model))
+      }
+      #expect(try others(keepsOthers: false).own.isEmpty)
+      let kept = try others(keepsOthers: true)
+      #expect(!kept.own.isEmpty && kept.own.allSatisfy { !kept.asked.contains($0.prompt.ids) })
+      let orvia = fixture.model.subject("orvia")[0]
+      #expect(kept.own.allSatisfy { !$0.prompt.ids.contains(orvia) })
     }
   }
 
