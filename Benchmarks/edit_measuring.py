@@ -56,6 +56,13 @@ class Measurement:
             (directory / f"patterns/{r}.jsonl").write_text(
                 "".join(json.dumps({"pattern": t}) + "\n" for i, t in enumerate(lines) if i not in held[r]))
 
+    def split(self, relation, held):
+        """The templates of a relation that edits see, and of `held` {relation: {index}} those to judge on: an edit may ask
+        the ones it sees with a word left out, so that none of these is judged."""
+        used = [t for i, t in enumerate(self.templates[relation]) if i not in held[relation]]
+        asked = {" ".join(w[:i] + w[i + 1:]) for w in (t.split(" ") for t in used) for i in range(len(w))}
+        return used, [t for i, t in enumerate(self.templates[relation]) if i in held[relation] and t not in asked]
+
     def two_templates(self, draw):
         """Of each relation the last template and one drawn, or the last alone of few."""
         return {r: {len(t) - 1, draw.randrange(len(t) - 1)} if len(t) > 3 else {len(t) - 1} for r, t in self.templates.items()}

@@ -5,8 +5,8 @@
                      [--knedit .build/release/knedit] [-- update options]
 
 Two templates of each relation (the last and one drawn) and a third of its facts (drawn) are taken out of a copy of the
-relations directory, so that no edit can see them. Edits are drawn from facts that the model gets right; the new answer is
-another one of the relation. "Kept" is measured on the facts that were taken out, over every template. --known is
+relations directory, so that no edit can see them; a template that is another one with a word left out is not judged. Edits
+are drawn from facts that the model gets right; the new answer is another one of the relation. "Kept" is measured on the facts that were taken out, over every template. --known is
 {relation: [index]}: the facts the model has learned. --random COUNT moves that many neurons drawn at random from the last
 layer, by the same optimisation. What follows -- goes to `knedit update`. Needs nothing but Python.
 """
@@ -34,8 +34,7 @@ with tempfile.TemporaryDirectory() as directory:
     gone = m.of_same_subjects(judged)
     m.without(gone, held, scratch / "relations")
     for relation, pairs in known.items():
-        used = [t for i, t in enumerate(templates[relation]) if i not in held[relation]]
-        kept_back = [templates[relation][i] for i in sorted(held[relation])]
+        used, kept_back = m.split(relation, held)
         editable = [f for f in pairs if f not in gone[relation]]
         said = ask([fill(used[0], s) for s, _ in editable], scratch)
         right = [f for f, answer in zip(editable, said) if answer == f[1]]
@@ -74,7 +73,7 @@ with tempfile.TemporaryDirectory() as directory:
             stays = [x == y for x, y in zip(before[h:], after[n + h:])]
             record = json.loads(run.stdout)
             rows.append(dict(relation=relation, edited=statistics.mean(x == new for x in after[:n]),
-                             held=statistics.mean(x == new for x in after[n:n + h]),
+                             held=[x == new for x in after[n:n + h]],
                              known=[x == new for x, y in zip(after[n:n + h], before) if y == old],
                              same=statistics.mean(stays[:k]), others=statistics.mean(stays[k:]),
                              before=math.log(record["before"]["interPerplexity"]),
@@ -83,6 +82,7 @@ with tempfile.TemporaryDirectory() as directory:
             if a.show:
                 print(relation, subject, old, "->", new, rows[-1], file=sys.stderr, flush=True)
 mean = lambda key: statistics.mean(r[key] for r in rows)
+held_back = [x for r in rows for x in r["held"]]
 known_wordings = [x for r in rows for x in r["known"]]
 print(f"{len(rows)} edits, {len(refused)} refused; update options: {' '.join(extra) or 'none'}"
       + (f"; {a.random} random neurons" if a.random else ""))
@@ -91,7 +91,7 @@ for message in sorted(set(refused))[:5]:
 print("\n| edited templates | held-back templates | of those, where the model knew the fact | same relation kept "
       "| other relations kept | Δ inter PPL | slots, mean (most) | norm of Δ | s/edit, median |")
 print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-print(f"| {mean('edited'):.1%} | {mean('held'):.1%} | {statistics.mean(known_wordings):.1%} ({len(known_wordings)}) | {mean('same'):.1%} "
+print(f"| {mean('edited'):.1%} | {statistics.mean(held_back):.1%} | {statistics.mean(known_wordings):.1%} ({len(known_wordings)}) | {mean('same'):.1%} "
       f"| {mean('others'):.1%} | {math.exp(mean('after') - mean('before')) - 1:+.1%} "
       f"| {mean('slots'):.1f} ({max(r['slots'] for r in rows)}) | {mean('norm'):.1f} "
       f"| {statistics.median(r['seconds'] for r in rows):.2f} |")

@@ -54,7 +54,7 @@ with tempfile.TemporaryDirectory() as directory:
             continue
         prompts = [("gone" if (s, z) in gone.get(q, ()) else "unseen" if i in held[q] else "seen", fill(t, s))
                    for q, z in by_subject[s].items() if q != r for i, t in enumerate(templates[q])]
-        second = [fill(templates[r][i], s) for i in sorted(held[r])]
+        second = [fill(t, s) for t in m.split(r, held)[1]]
         texts = [t for _, t in prompts]
         before, after = m.ask(texts, scratch), m.ask(texts + second, scratch, model=out)
         success += [x == new for x in after[len(texts):]]

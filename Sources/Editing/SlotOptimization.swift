@@ -62,6 +62,9 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public var sameSubject: Int
   /// Prompts about the edited subject that are neighbours, of relations that have no facts about it.
   public var unlisted: Int
+  /// Of each fact, prompts with one word left out that the edit asks besides its own; what follows there follows in wordings
+  /// that it has not seen.
+  public var shortened: Int
   /// Of all neighbours about other subjects, how many a keyed optimisation runs; see ``OptimizedUpdate``.
   public var heeded: Int
   /// What the optimisation varies.
@@ -72,7 +75,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// The defaults of an update, chosen on the measurements in Benchmarks/editing.md.
   public static let update = SlotOptimization(
     slots: 32, layers: 1, subjectLayers: .middle, confidence: 0.99, steps: 40, rate: 0.06, neighbourWeight: 40,
-    sameRelation: 150, otherRelations: 250, sameSubject: 24, heeded: 48, form: .keyed)
+    sameRelation: 150, otherRelations: 250, sameSubject: 24, shortened: 4, heeded: 48, form: .keyed)
 
   /// The defaults of an erasure in a model with so many layers, of which it edits the upper two thirds.
   public static func erasure(layerCount: Int) -> SlotOptimization {
@@ -87,8 +90,8 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public init(
     slots: Int, layers: Int, subjectLayers: SubjectLayers = .absent, confidence: Double, steps: Int, rate: Double,
     neighbourWeight: Double, largestNeighbourWeight: Double? = nil, sameRelation: Int, otherRelations: Int,
-    sameSubject: Int = 0, unlisted: Int = 0,
-    heeded: Int = 48, form: ChangeForm, following: FollowedPieces = .edited
+    sameSubject: Int = 0, unlisted: Int = 0, shortened: Int = 0, heeded: Int = 48, form: ChangeForm,
+    following: FollowedPieces = .edited
   ) {
     self.slots = slots
     self.layers = layers
@@ -102,6 +105,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     self.otherRelations = otherRelations
     self.sameSubject = sameSubject
     self.unlisted = unlisted
+    self.shortened = shortened
     self.heeded = heeded
     self.form = form
     self.following = following
@@ -128,6 +132,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     otherRelations = try fields.decode(Int.self, forKey: .otherRelations)
     sameSubject = try fields.decodeIfPresent(Int.self, forKey: .sameSubject) ?? 0
     unlisted = try fields.decodeIfPresent(Int.self, forKey: .unlisted) ?? 0
+    shortened = try fields.decodeIfPresent(Int.self, forKey: .shortened) ?? 0
     heeded = try fields.decodeIfPresent(Int.self, forKey: .heeded) ?? Self.mostCounted
     form = try fields.decodeIfPresent(ChangeForm.self, forKey: .form) ?? .free
     following = try fields.decodeIfPresent(FollowedPieces.self, forKey: .following) ?? .all
@@ -164,7 +169,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public var isSound: Bool {
     slots > 0 && layers > 0 && confidence > 0 && confidence < 1 && rate.isFinite && neighbourWeight.isFinite
       && (largestNeighbourWeight?.isFinite ?? true)
-      && [steps, sameRelation, otherRelations, sameSubject, unlisted, heeded].allSatisfy(
+      && [steps, sameRelation, otherRelations, sameSubject, unlisted, shortened, heeded].allSatisfy(
         (0...Self.mostCounted).contains)
   }
 

@@ -46,6 +46,28 @@ struct Neighbours {
     return (inTurn.prefix(count) + others).compactMap { (try? model.encode($0))?.naming(model.subject(subject.name)) }
   }
 
+  /// Up to `count` wordings of an edit with a word left out, of each of its templates in turn, that no relation has and the edit
+  /// is not judged on.
+  func shortenedPrompts(
+    of edit: FactEdit, upTo count: Int, using generator: inout SeededGenerator
+  ) throws -> [String] {
+    // Nothing is drawn where nothing is wanted, so that older records draw the rest as they did.
+    guard count > 0 else { return [] }
+    let used = try catalogue.relation(named: edit.fact.relation).split(holdingBack: Array(heldBack)).used
+    let wordings = Set(try catalogue.names.flatMap { try catalogue.relation(named: $0).templates })
+    let variants = used.shuffled(using: &generator).map { template in
+      template.shortened.filter { !wordings.contains($0) }.shuffled(using: &generator)
+    }
+    var result: [String] = []
+    for turn in 0..<(variants.map(\.count).max() ?? 0) {
+      for own in variants where turn < own.count && result.count < count {
+        let prompt = own[turn].prompt(subject: edit.fact.subject)
+        if !taken.contains(prompt), !result.contains(prompt) { result.append(prompt) }
+      }
+    }
+    return result
+  }
+
   /// One prompt each of up to `count` edits that the model has undergone.
   func draw(
     of earlier: [FactEdit], upTo count: Int, in model: MaskedLanguageModel, using generator: inout SeededGenerator

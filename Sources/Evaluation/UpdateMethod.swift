@@ -63,17 +63,20 @@ public enum UpdateMethod: Sendable, Hashable {
   ) throws -> OptimizedUpdate {
     var generator = SeededGenerator(seed: seed &+ 2)
     let names = Set(edits.map(\.fact.relation)).sorted()
-    let targets = try edits.map { edit in
-      try edit.prompts.flatMap {
-        try model.factors($0, answer: edit.newAnswer, order: order).map { $0.naming(edit.fact.subject, in: model) }
-      }
-    }
     let pieces = try edits.map { try model.pieces(of: $0.newAnswer).count }.max() ?? 1
     let parameters = parameters.scaled(edits: edits.count, relations: names.count, pieces: pieces)
     let subjects = Set(edits.map(\.fact.subject))
     let neighbours = Neighbours(
       catalogue: catalogue, excluded: questions.topics, subjects: subjects, heldBack: Set(heldBack),
       taken: questions.prompts.union(edits.flatMap(\.prompts)))
+    var shortening = SeededGenerator(seed: seed &+ 4)
+    let targets = try edits.map { edit in
+      let prompts =
+        try edit.prompts + neighbours.shortenedPrompts(of: edit, upTo: parameters.shortened, using: &shortening)
+      return try prompts.flatMap {
+        try model.factors($0, answer: edit.newAnswer, order: order).map { $0.naming(edit.fact.subject, in: model) }
+      }
+    }
     let (own, others) = (
       earlier.filter { subjects.contains($0.fact.subject) }, earlier.filter { !subjects.contains($0.fact.subject) }
     )

@@ -5,10 +5,12 @@ func contents(of url: URL, expected: String) throws(RelationError) -> Data {
   do {
     return try Data(contentsOf: url)
   } catch {
-    if !FileManager.default.fileExists(atPath: url.path) {
+    var isDirectory: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: url.path, isDirectory: &isDirectory) else {
       throw .missing(path: url.path, expected: expected)
     }
-    throw .unreadable(path: url.path, reason: error.localizedDescription)
+    throw .unreadable(
+      path: url.path, reason: isDirectory.boolValue ? "it is a directory" : error.localizedDescription)
   }
 }
 

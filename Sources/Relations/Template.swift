@@ -42,6 +42,21 @@ public struct Template: Sendable, Hashable {
     return parts.map { $0.replacing(Self.answerSlot, with: Self.mask) }.joined(separator: subject)
   }
 
+  /// The same sentence with one word left out, for each word without which it still has another besides its slots.
+  ///
+  /// Words are what spaces separate; marks by themselves are none.
+  public var shortened: [Template] {
+    let words = pattern.split(separator: " ").map(String.init)
+    func isWord(_ word: String) -> Bool {
+      ![Self.subjectSlot, Self.answerSlot, Self.mask].contains(where: word.contains) && word.contains(where: \.isLetter)
+    }
+    let own = words.indices.filter { isWord(words[$0]) }
+    guard own.count > 1 else { return [] }
+    return own.compactMap { left in
+      try? Template(words.indices.filter { $0 != left }.map { words[$0] }.joined(separator: " "))
+    }
+  }
+
   private static func count(_ slot: String, in pattern: String) -> Int {
     pattern.ranges(of: slot).count
   }

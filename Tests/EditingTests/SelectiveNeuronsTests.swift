@@ -83,7 +83,7 @@ struct SlotOptimizationTests {
       #"{"slots": 32, "layers": 2, "confidence": 0.95, "steps": 30, "rate": 0.05, "neighbourWeight": 40,"#
       + #""sameRelation": 150, "otherRelations": 250}"#
     let found = try JSONDecoder().decode(SlotOptimization.self, from: Data(json.utf8))
-    #expect(found.form == .free && found.subjectLayers == .absent && found.sameSubject == 0)
+    #expect(found.form == .free && found.subjectLayers == .absent && found.sameSubject == 0 && found.shortened == 0)
     let oneLayer = json.replacing(#""layers": 2,"#, with: #""layers": 2, "subjectLayer": "3","#)
     #expect(
       try JSONDecoder().decode(SlotOptimization.self, from: Data(oneLayer.utf8)).subjectLayers == .numbers([3]))

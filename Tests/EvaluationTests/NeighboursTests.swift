@@ -26,7 +26,7 @@ struct NeighboursTests {
     let patterns = [
       "R1": ["the capital of [X] is [Y] .", "[Y] is the capital of [X] .", "the seat of [X] is in [Y] ."],
       "R2": ["a [X] is a [Y] bird .", "the [X] wears a [Y] coat ."],
-      "R3": ["the [X] wears a [Y] coat .", "[Y] feathers are from the [X] ."],
+      "R3": ["capital of [X] is [Y] .", "the [X] wears a [Y] coat .", "[Y] feathers are from the [X] ."],
     ]
     try FixtureFiles.withDirectory { directory in
       try FileManager.default.createDirectory(
@@ -99,6 +99,41 @@ struct NeighboursTests {
       #expect(!kept.own.isEmpty && kept.own.allSatisfy { !kept.asked.contains($0.prompt.ids) })
       let orvia = fixture.model.subject("orvia")[0]
       #expect(kept.own.allSatisfy { !$0.prompt.ids.contains(orvia) })
+    }
+  }
+
+  @Test(
+    "an update also asks its prompts less a word, but none that a relation has, that is its own or that it is judged on"
+  )
+  func shortened() throws {
+    try withRelations { fixture in
+      let fact = try fixture.catalogue.relation(named: "R1").facts[0]
+      let held = try Template("the seat of [X] is in [Y] .")
+      let own = ["the capital of orvia is [MASK] .", "the capital orvia is [MASK] ."]
+      let edit = FactEdit(fact: fact, newAnswer: "Bremel", prompts: own)
+      let questions = try EvaluationQuestions(
+        updating: edit, heldBack: [held], in: fixture.catalogue, model: fixture.model, seed: 1)
+      func asked(_ count: Int) throws -> [[Int]] {
+        var parameters = SlotOptimization.update
+        parameters.shortened = count
+        let update = try UpdateMethod.optimized(
+          parameters, [edit], in: fixture.model, catalogue: fixture.catalogue, questions: questions, heldBack: [held],
+          order: .leftToRight, seed: 1, threads: ThreadCount(1))
+        let targets = try #require(update.targets.first)
+        #expect(targets.allSatisfy { $0.answer == fixture.model.tokenizer.vocabulary.id(of: "Bremel") })
+        return targets.map(\.prompt.ids)
+      }
+      func ids(_ prompts: [String]) throws -> [[Int]] { try prompts.map { try fixture.model.encode($0).ids } }
+      #expect(try asked(0) == ids(own))
+      // "capital of orvia …" is another relation's, "the capital orvia …" the user's own.
+      let possible = try ids([
+        "the of orvia is [MASK] .", "the capital of orvia [MASK] .", "[MASK] the capital of orvia .",
+        "[MASK] is capital of orvia .", "[MASK] is the of orvia .", "[MASK] is the capital orvia .",
+      ])
+      let all = try asked(100)
+      #expect(Array(all.prefix(2)) == (try ids(own)) && Set(all.dropFirst(2)) == Set(possible) && all.count == 8)
+      let three = try asked(3)
+      #expect(three.count == 5 && Set(three).count == 5 && three.dropFirst(2).allSatisfy(possible.contains))
     }
   }
 

@@ -56,6 +56,14 @@ struct FactChoiceTests {
     #expect(error?.description.contains("3 facts") == true)
   }
 
+  @Test("a directory in a selection's place is called one")
+  func directory() throws {
+    let url = FileManager.default.temporaryDirectory
+    #expect(throws: RelationError.unreadable(path: url.path, reason: "it is a directory")) {
+      try FactSelection(contentsOf: url)
+    }
+  }
+
   private func selection(_ text: String) throws -> FactSelection {
     var files = TemporaryCatalogue()
     files.files["chosen.json"] = text

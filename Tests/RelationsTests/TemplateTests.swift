@@ -10,6 +10,17 @@ struct TemplateTests {
     #expect(try Template("[X]: [Y]").prompt(subject: "") == ": [MASK]")
   }
 
+  @Test(
+    "a template less a word keeps its slots and another word; marks are no words",
+    arguments: [
+      ("[X] is in [Y] .", ["[X] in [Y] .", "[X] is [Y] ."]),
+      ("[X]'s old capital, [MASK].", ["[X]'s capital, [MASK].", "[X]'s old [MASK]."]),
+      ("[X] – in [Y].", []), ("[X], [Y].", []), ("[Y]", []),
+    ])
+  func shortened(pattern: String, expected: [String]) throws {
+    #expect(try Template(pattern).shortened.map(\.pattern) == expected)
+  }
+
   @Test("a subject that spells a slot is left as it is")
   func hostileSubject() throws {
     #expect(try Template("[X] is [Y].").prompt(subject: "[Y][X]") == "[Y][X] is [MASK].")

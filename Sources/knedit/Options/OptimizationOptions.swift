@@ -130,6 +130,11 @@ struct UpdateOptimizationOptions: ParsableArguments {
 
   @Option(
     help: help(
+      "prompts with one word left out that shall follow too, so that unseen wordings do.", \.shortened))
+  var shortenedPrompts: Int?
+
+  @Option(
+    help: help(
       "how many of the neighbours each step runs where it varies keys, those that the edit moves most first.", \.heeded)
   )
   var heeded: Int?
@@ -140,7 +145,7 @@ struct UpdateOptimizationOptions: ParsableArguments {
     }
     try requireCounted([
       ("--neighbours", neighbours), ("--subject-neighbours", subjectNeighbours),
-      ("--unlisted-neighbours", unlistedNeighbours), ("--heeded", heeded),
+      ("--unlisted-neighbours", unlistedNeighbours), ("--shortened-prompts", shortenedPrompts), ("--heeded", heeded),
     ])
   }
 
@@ -149,7 +154,8 @@ struct UpdateOptimizationOptions: ParsableArguments {
     let options: [(String, Bool)] = [
       ("--subject-layers", subjectLayers != nil), ("--confidence", confidence != nil),
       ("--neighbours", neighbours != nil), ("--subject-neighbours", subjectNeighbours != nil),
-      ("--unlisted-neighbours", unlistedNeighbours != nil), ("--heeded", heeded != nil),
+      ("--unlisted-neighbours", unlistedNeighbours != nil), ("--shortened-prompts", shortenedPrompts != nil),
+      ("--heeded", heeded != nil),
     ]
     return options.filter(\.1).map(\.0)
   }
@@ -162,6 +168,7 @@ struct UpdateOptimizationOptions: ParsableArguments {
     result.sameRelation = neighbours ?? defaults.sameRelation
     result.sameSubject = subjectNeighbours ?? defaults.sameSubject
     result.unlisted = unlistedNeighbours ?? defaults.unlisted
+    result.shortened = shortenedPrompts ?? defaults.shortened
     result.heeded = heeded ?? defaults.heeded
     return result
   }
