@@ -65,6 +65,8 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// Of each fact, prompts with one word left out that the edit asks besides its own; what follows there follows in wordings
   /// that it has not seen.
   public var shortened: Int
+  /// Whether neighbours of an update weigh less and less from half of the steps on, as long as it does not say its answers.
+  public var insists: Bool
   /// Of all neighbours about other subjects, how many a keyed optimisation runs; see ``OptimizedUpdate``.
   public var heeded: Int
   /// What the optimisation varies.
@@ -74,8 +76,9 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
 
   /// The defaults of an update, chosen on the measurements in Benchmarks/editing.md.
   public static let update = SlotOptimization(
-    slots: 32, layers: 1, subjectLayers: .middle, confidence: 0.99, steps: 40, rate: 0.06, neighbourWeight: 40,
-    sameRelation: 150, otherRelations: 250, sameSubject: 24, shortened: 4, heeded: 48, form: .keyed)
+    slots: 32, layers: 1, subjectLayers: .middle, confidence: 0.99, steps: 40, rate: 0.06, neighbourWeight: 60,
+    sameRelation: 100, otherRelations: 350, sameSubject: 24, shortened: 4, insists: true, heeded: 48,
+    form: .keyed)
 
   /// The defaults of an erasure in a model with so many layers, of which it edits the upper two thirds.
   public static func erasure(layerCount: Int) -> SlotOptimization {
@@ -90,7 +93,8 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public init(
     slots: Int, layers: Int, subjectLayers: SubjectLayers = .absent, confidence: Double, steps: Int, rate: Double,
     neighbourWeight: Double, largestNeighbourWeight: Double? = nil, sameRelation: Int, otherRelations: Int,
-    sameSubject: Int = 0, unlisted: Int = 0, shortened: Int = 0, heeded: Int = 48, form: ChangeForm,
+    sameSubject: Int = 0, unlisted: Int = 0, shortened: Int = 0, insists: Bool = false, heeded: Int = 48,
+    form: ChangeForm,
     following: FollowedPieces = .edited
   ) {
     self.slots = slots
@@ -106,6 +110,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     self.sameSubject = sameSubject
     self.unlisted = unlisted
     self.shortened = shortened
+    self.insists = insists
     self.heeded = heeded
     self.form = form
     self.following = following
@@ -133,6 +138,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     sameSubject = try fields.decodeIfPresent(Int.self, forKey: .sameSubject) ?? 0
     unlisted = try fields.decodeIfPresent(Int.self, forKey: .unlisted) ?? 0
     shortened = try fields.decodeIfPresent(Int.self, forKey: .shortened) ?? 0
+    insists = try fields.decodeIfPresent(Bool.self, forKey: .insists) ?? false
     heeded = try fields.decodeIfPresent(Int.self, forKey: .heeded) ?? Self.mostCounted
     form = try fields.decodeIfPresent(ChangeForm.self, forKey: .form) ?? .free
     following = try fields.decodeIfPresent(FollowedPieces.self, forKey: .following) ?? .all
@@ -222,9 +228,17 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// What the neighbours' weight grows by in a step that finds the relation forgotten, and shrinks by in one that does not.
   static let weightGrowth = 1.15
 
+  /// An update says its answers when it says at least this share of them.
+  static let taughtShare = 0.99
+
   /// The neighbours' weight in the next step.
-  func nextWeight(_ weight: Double, shareSaid: Double) -> Double {
-    guard let largest = largestNeighbourWeight else { return weight }
+  ///
+  /// - Parameter isLate: Whether half of the steps are done. An update that does not say its answers by then would not any more
+  ///   where neighbours weighed as much as they did.
+  func nextWeight(_ weight: Double, shareSaid: Double, isLate: Bool) -> Double {
+    guard let largest = largestNeighbourWeight else {
+      return isLate && insists && shareSaid < Self.taughtShare ? weight / Self.weightGrowth : weight
+    }
     return shareSaid <= Self.forgottenShare
       ? max(weight, min(largest, weight * Self.weightGrowth)) : max(neighbourWeight, weight / Self.weightGrowth)
   }
@@ -272,8 +286,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     }
     var current = objective(following)
     let values = Matrix(rows: directions.weights.rows, columns: hidden)
-    var first = [Float](repeating: 0, count: values.rows * hidden)
-    var second = first
+    var adam = Adam(count: values.rows * hidden)
     func changes() -> [[Float]] {
       let all = directions.changes(values)
       return neurons.indices.map { all.rows($0, count: 1).values }
@@ -303,19 +316,9 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
         state = evaluate()
       }
       if isReached(state) { break }
-      weight = nextWeight(weight, shareSaid: state.shareSaid)
+      weight = nextWeight(weight, shareSaid: state.shareSaid, isLate: 2 * step >= last)
       let gradients = directions.gradients(state.gradients, hidden: hidden)
-      let (decay1, decay2) = (1 - pow(0.9, Float(step + 1)), 1 - pow(0.999, Float(step + 1)))
-      let size = Float(rate) * (1 - Float(step) / Float(last))
-      for row in 0..<values.rows {
-        for column in 0..<hidden {
-          let (gradient, position) = (gradients[row, column], row * hidden + column)
-          first[position] = 0.9 * first[position] + 0.1 * gradient
-          second[position] = 0.999 * second[position] + 0.001 * gradient * gradient
-          values[row, column] -=
-            size * (first[position] / decay1) / ((second[position] / decay2).squareRoot() + 1e-8)
-        }
-      }
+      adam.step(values, against: gradients, size: Float(rate) * (1 - Float(step) / Float(last)))
     }
     return zip(neurons, changes()).map { neuron, change in
       let before = model.weights.valueSlot(layer: neuron.layer, index: neuron.index)

@@ -46,10 +46,10 @@ struct Neighbours {
     return (inTurn.prefix(count) + others).compactMap { (try? model.encode($0))?.naming(model.subject(subject.name)) }
   }
 
-  /// Up to `count` wordings of an edit with a word left out, of each of its templates in turn, that no relation has and the edit
-  /// is not judged on.
+  /// Up to `count` wordings of an edit with a word left out, of each of its templates in turn, that no relation has, that the
+  /// edit is not judged on, and that are none of `others`.
   func shortenedPrompts(
-    of edit: FactEdit, upTo count: Int, using generator: inout SeededGenerator
+    of edit: FactEdit, upTo count: Int, besides others: Set<String>, using generator: inout SeededGenerator
   ) throws -> [String] {
     // Nothing is drawn where nothing is wanted, so that older records draw the rest as they did.
     guard count > 0 else { return [] }
@@ -62,7 +62,7 @@ struct Neighbours {
     for turn in 0..<(variants.map(\.count).max() ?? 0) {
       for own in variants where turn < own.count && result.count < count {
         let prompt = own[turn].prompt(subject: edit.fact.subject)
-        if !taken.contains(prompt), !result.contains(prompt) { result.append(prompt) }
+        if !taken.contains(prompt), !others.contains(prompt), !result.contains(prompt) { result.append(prompt) }
       }
     }
     return result

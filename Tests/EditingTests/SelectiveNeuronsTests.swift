@@ -83,7 +83,9 @@ struct SlotOptimizationTests {
       #"{"slots": 32, "layers": 2, "confidence": 0.95, "steps": 30, "rate": 0.05, "neighbourWeight": 40,"#
       + #""sameRelation": 150, "otherRelations": 250}"#
     let found = try JSONDecoder().decode(SlotOptimization.self, from: Data(json.utf8))
-    #expect(found.form == .free && found.subjectLayers == .absent && found.sameSubject == 0 && found.shortened == 0)
+    #expect(
+      found.form == .free && found.subjectLayers == .absent && found.sameSubject == 0 && found.shortened == 0
+        && !found.insists)
     let oneLayer = json.replacing(#""layers": 2,"#, with: #""layers": 2, "subjectLayer": "3","#)
     #expect(
       try JSONDecoder().decode(SlotOptimization.self, from: Data(oneLayer.utf8)).subjectLayers == .numbers([3]))
@@ -100,15 +102,28 @@ struct SlotOptimizationTests {
     (erasure.neighbourWeight, erasure.largestNeighbourWeight) = (20, 30)
     var weights = [20.0]
     for said in [1, 0.02, 0.01, 0, 0, 0, 0.011, 0.5, 0.5, 0.5, 0.5] {
-      weights.append(erasure.nextWeight(weights[weights.count - 1], shareSaid: said))
+      weights.append(erasure.nextWeight(weights[weights.count - 1], shareSaid: said, isLate: false))
     }
     #expect(weights[1] == 20 && weights[2] == 20 && weights[3] == 23 && weights[6] == 30 && weights[7] < 30)
     #expect(weights.last == 20, "never below the one that is given")
     // One that is given stays, however large it is.
     (erasure.neighbourWeight, erasure.largestNeighbourWeight) = (60, 30)
-    #expect(erasure.nextWeight(60, shareSaid: 0) == 60)
+    #expect(erasure.nextWeight(60, shareSaid: 0, isLate: true) == 60)
     erasure.largestNeighbourWeight = nil
-    #expect(erasure.nextWeight(20, shareSaid: 0) == 20, "as updates and older records do")
+    #expect(erasure.nextWeight(20, shareSaid: 0, isLate: true) == 20, "as older records do")
+  }
+
+  @Test("an update's weight of neighbours falls from half of the steps on, as long as its answers are not said")
+  func insists() {
+    var update = SlotOptimization.update
+    update.neighbourWeight = 46
+    #expect(update.nextWeight(46, shareSaid: 0, isLate: false) == 46)
+    #expect(update.nextWeight(46, shareSaid: 1, isLate: true) == 46)
+    #expect(update.nextWeight(46, shareSaid: 0.99, isLate: true) == 46, "a batch may leave one in a hundred")
+    #expect(abs(update.nextWeight(46, shareSaid: 0.9, isLate: true) - 40) < 1e-9)
+    #expect(abs(update.nextWeight(1, shareSaid: 0.9, isLate: true) - 1 / 1.15) < 1e-9, "however little it is by then")
+    update.insists = false
+    #expect(update.nextWeight(46, shareSaid: 0, isLate: true) == 46, "as older records do")
   }
 }
 

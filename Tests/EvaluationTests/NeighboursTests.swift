@@ -22,11 +22,12 @@ struct NeighboursTests {
       ],
       "R2": [["wren", "brown"], ["crow", "black"], ["swan", "white"], ["robin", "red"], ["orvia", "green"]],
       "R3": [[String(repeating: "wren ", count: 900) + "wren", "brown"], ["crow", "white"], ["finch", "green"]],
+      "R4": [["finch", "red"]],
     ]
     let patterns = [
       "R1": ["the capital of [X] is [Y] .", "[Y] is the capital of [X] .", "the seat of [X] is in [Y] ."],
       "R2": ["a [X] is a [Y] bird .", "the [X] wears a [Y] coat ."],
-      "R3": ["capital of [X] is [Y] .", "the [X] wears a [Y] coat .", "[Y] feathers are from the [X] ."],
+      "R3": ["the [X] wears a [Y] coat .", "[Y] feathers are from the [X] ."], "R4": ["capital of [X] is [Y] ."],
     ]
     try FixtureFiles.withDirectory { directory in
       try FileManager.default.createDirectory(
