@@ -85,7 +85,7 @@ public enum ErasureMethod: Sendable, Hashable {
     let names = catalogue.names(besideErased: relation, keepsOthers: keepsOthers)
     let most = OptimizedErasure.mostCandidates(neighbours: parameters.otherRelations, relations: names.count)
     return OptimizedErasure(
-      targets: Array(targets), answerCount: Set(relation.facts.map(\.answer)).count,
+      targets: Array(targets), answerCount: Set((keepsOthers ? relation.facts : facts).map(\.answer)).count,
       others: try names.map {
         OptimizedErasure.OtherRelation(
           name: $0,
