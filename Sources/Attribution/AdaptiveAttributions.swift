@@ -38,28 +38,32 @@ extension BERT {
         }
       }
       if needs.isEmpty { break }
-      func points(_ kind: AdaptiveLayer.Need, _ alphas: [Double], _ weights: [Double]) -> [WeightedPoint] {
+      func points(
+        _ kind: AdaptiveLayer.Need, _ alphas: [Double], _ weights: [Double], _ following: FollowingRows
+      ) -> [WeightedPoint] {
         (needs[kind] ?? []).flatMap { place in
           zip(alphas, weights).map {
-            WeightedPoint(target: place.target, layer: place.layer, alpha: $0, weight: $1)
+            WeightedPoint(target: place.target, layer: place.layer, alpha: $0, weight: $1, following: following)
           }
         }
       }
-      let ofMask = maskPathPoints(
-        traced, points(.mask, [AdaptivePath.third] + four.alphas, [1] + four.weights), threads: threads, memory: memory)
+      // Both kinds in the same passes, so that each weight matrix is read once for both.
+      let found = pathPoints(
+        traced,
+        points(.mask, [AdaptivePath.third] + four.alphas, [1] + four.weights, .mask)
+          + points(.third, [AdaptivePath.third], [1], .prompt),
+        rounding: rounding, threads: threads, memory: memory)
       for (position, place) in (needs[.mask] ?? []).enumerated() {
-        let own = ofMask[3 * position..<3 * position + 3].map { terms($0, place) }
+        let own = found[3 * position..<3 * position + 3].map { terms($0, place) }
         let middle = zip(own[1].values, own[2].values).map {
           Float(four.weights[0]) * $0 + Float(four.weights[1]) * $1
         }
         layers[place.target][place.layer].take(maskThird: own[0], middle: middle)
       }
-      let thirds = pathSums(
-        traced, points(.third, [AdaptivePath.third], [1]), rounding: rounding, threads: threads, memory: memory)
-      for place in needs[.third] ?? [] {
-        layers[place.target][place.layer].take(third: terms(thirds[place.target][place.layer], place))
+      for (sum, place) in zip(found.suffix(needs[.third]?.count ?? 0), needs[.third] ?? []) {
+        layers[place.target][place.layer].take(third: terms(sum, place))
       }
-      let most = pathSums(traced, points(.most, nodes, weights), threads: threads, memory: memory)
+      let most = pathSums(traced, points(.most, nodes, weights, .prompt), threads: threads, memory: memory)
       for place in needs[.most] ?? [] {
         layers[place.target][place.layer].take(most: terms(most[place.target][place.layer], place))
       }

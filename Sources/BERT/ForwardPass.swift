@@ -131,7 +131,7 @@ final class ForwardPass: @unchecked Sendable {
   /// P(answer) of each prompt and, per layer, its gradient with respect to the activations at `[MASK]`,
   /// `[prompts, intermediate]`: the point α = 1 of every layer's path at once, for one way back.
   ///
-  /// `maskGradients` are those of ``MaskPathPass``, of which only the row of `[MASK]` comes back.
+  /// `maskGradients` are those when `[MASK]` alone follows, of which only its row comes back.
   ///
   /// Call it once, after a pass traced with ``Trace/pathAndEndpoint``; it lets go of what only it needs.
   func takeEndpoint(

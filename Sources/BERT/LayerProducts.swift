@@ -87,15 +87,15 @@ struct RoundedProducts: LayerProducts {
     guard let weight = weights[matrix], let before = traced.inputs[matrix], let after = traced.outputs[matrix] else {
       return exact.apply(matrix, input, into: output)
     }
-    let difference = RoundedRows(rows: input.rows, columns: input.columns)
-    entries.forEachPrompt(rows: input.rows) { start, tracedStart, count in
+    let difference = RoundedRows(rows: entries.promptRows(input.rows), columns: input.columns)
+    entries.forEachPrompt(rows: input.rows) { start, among, tracedStart, count in
       difference.round(
-        input.rows(start, count: count), minus: before.rows(tracedStart, count: count), at: start)
+        input.rows(start, count: count), minus: before.rows(tracedStart, count: count), at: among)
     }
     let product = multiply(difference, weight.up)
-    entries.forEachPrompt(rows: input.rows) { start, tracedStart, count in
+    entries.forEachPrompt(rows: input.rows) { start, among, tracedStart, count in
       add(
-        product.rows(start, count: count), after.rows(tracedStart, count: count),
+        product.rows(among, count: count), after.rows(tracedStart, count: count),
         into: output.rows(start, count: count))
     }
     replaceMasks(of: output, from: input) { exact.apply(matrix, $0, into: $1) }
@@ -105,17 +105,23 @@ struct RoundedProducts: LayerProducts {
     guard let weight = weights[matrix] else {
       return exact.applyBackward(matrix, gradient, into: input, accumulating: accumulating)
     }
-    let rounded = RoundedRows(rows: gradient.rows, columns: gradient.columns)
-    rounded.round(gradient, at: 0)
-    let product = multiply(rounded, weight.down).rows(0, count: gradient.rows)
-    replaceMasks(of: product, from: gradient) {
+    let rounded = RoundedRows(rows: entries.promptRows(gradient.rows), columns: gradient.columns)
+    entries.forEachPrompt(rows: gradient.rows) { start, among, _, count in
+      rounded.round(gradient.rows(start, count: count), at: among)
+    }
+    let product = multiply(rounded, weight.down)
+    let result = accumulating ? Matrix(unfilled: gradient.rows, columns: input.columns).all : input
+    entries.forEachPrompt(rows: gradient.rows) { start, among, _, count in
+      result.rows(start, count: count).copy(from: product.rows(among, count: count))
+    }
+    replaceMasks(of: result, from: gradient) {
       exact.applyBackward(matrix, $0, into: $1, accumulating: false)
     }
-    if accumulating { add(product, to: input) } else { input.copy(from: product) }
+    if accumulating { add(result, to: input) }
   }
 
   private func replaceMasks(of output: Slice, from input: Slice, _ product: (Slice, Slice) -> Void) {
-    let masks = entries.packing.masks.prefix { $0 < input.rows }
+    let masks = entries.own.masks.prefix { $0 < input.rows }
     let own = Matrix(unfilled: masks.count, columns: output.columns)
     product(ForwardPass.gather(input, Array(masks)).all, own.all)
     for (point, mask) in masks.enumerated() { output.row(mask).copy(from: own.rows(point, count: 1)) }

@@ -1,6 +1,7 @@
 import Checkpoint
 import Foundation
 import Kernels
+import Tensors
 
 /// The masked-language-model head: transform, normalisation and the decoder, which shares the word embeddings.
 struct MaskedLanguageHead {
@@ -20,14 +21,20 @@ struct MaskedLanguageHead {
     }
   }
 
-  /// Logits `[rows, vocabulary]` of final hidden states `[rows, hidden]`.
-  func logits(_ states: Slice, tape: Tape? = nil) -> Matrix {
+  /// What the decoder multiplies, `[rows, hidden]`, of final hidden states `[rows, hidden]`.
+  private func transform(_ states: Slice, tape: Tape?) -> Matrix {
     let transformed = Matrix(unfilled: states.rows, columns: states.columns)
     weights.headTransform.apply(states, into: transformed.all)
     gelu(transformed.all, bias: weights.headTransform.bias, inputs: tape?.inputs.all)
     layerNormalize(
       transformed.all, scale: weights.headNorm.scale, shift: weights.headNorm.shift, epsilon: epsilon,
       normalized: tape?.unit.all, deviation: tape?.deviation.all)
+    return transformed
+  }
+
+  /// Logits `[rows, vocabulary]` of final hidden states `[rows, hidden]`.
+  func logits(_ states: Slice, tape: Tape? = nil) -> Matrix {
+    let transformed = transform(states, tape: tape)
     let logits = Matrix(unfilled: states.rows, columns: weights.decoderBias.count)
     multiply(transformed.all, weight: weights.wordEmbeddings, transposing: true, into: logits.all)
     add(weights.decoderBias, to: logits.all)
@@ -38,29 +45,80 @@ struct MaskedLanguageHead {
   func backward(_ gradient: Slice, tape: Tape, into states: Slice) {
     let transformed = Matrix(unfilled: states.rows, columns: states.columns)
     multiply(gradient, weight: weights.wordEmbeddings, transposing: false, into: transformed.all)
+    transformBackward(transformed, tape: tape, into: states)
+  }
+
+  /// The gradient of what the decoder multiplies, which is used up, carried back to the hidden states.
+  private func transformBackward(_ transformed: Matrix, tape: Tape, into states: Slice) {
     layerNormalizeBackward(
       transformed.all, scale: weights.headNorm.scale, normalized: tape.unit.all, deviation: tape.deviation.all)
     geluBackward(transformed.all, at: tape.inputs.all)
     weights.headTransform.applyBackward(transformed.all, into: states)
   }
 
+  /// Word pieces whose logits ``probabilityGradient(_:_:decoding:)`` has at a time: as many rows of the decoder as the caches hold, so
+  /// that it is read once for both ways.
+  static func decodedPieces(vocabulary: Int, hidden: Int) -> Int {
+    let parts = max(1, 4 * vocabulary * hidden / decodedBytes)
+    return (vocabulary + parts - 1) / parts
+  }
+
+  private static let decodedBytes = 8 << 20
+
   /// P(answer) of final states `[rows, hidden]` and its gradient with respect to them; one answer a row.
-  func probabilityGradient(_ states: Matrix, _ answers: [Int]) -> (probabilities: [Float], gradient: Matrix) {
+  ///
+  /// With q the softmax of all other pieces, E the decoder and o their log-sum-exp, P = 1 / (1 + exp(o − l)) for the answer's
+  /// logit l, and ∂P/∂(what the decoder multiplies) = P · (1 − P) · (E of the answer − q · E). So 1 − P has all its digits
+  /// where P is close to 1, and q · E can be summed part by part.
+  ///
+  /// - Parameter decoded: Word pieces of each part, ``decodedPieces(vocabulary:hidden:)`` unless given.
+  func probabilityGradient(
+    _ states: Matrix, _ answers: [Int], decoding decoded: Int? = nil
+  ) -> (probabilities: [Float], gradient: Matrix) {
     let tape = Tape(rows: states.rows, hidden: states.columns)
-    let distribution = logits(states.all, tape: tape)
-    softmax(distribution.all)
-    // ∂P/∂logits = P · (e_answer − distribution).
-    let probabilities = answers.indices.map { distribution[$0, answers[$0]] }
-    // 1 − P is summed from the other pieces: where P is close to 1, subtracting would leave few correct digits.
+    let transformed = transform(states.all, tape: tape)
+    let means = Matrix(rows: states.rows, columns: states.columns)
+    var answerLogits = answers.map { _ in 0.0 }
+    var others = answers.map { _ in -Double.infinity }
+    let vocabulary = weights.decoderBias.count
+    let most = decoded ?? Self.decodedPieces(vocabulary: vocabulary, hidden: states.columns)
+    for start in stride(from: 0, to: vocabulary, by: most) {
+      let pieces = start..<min(start + most, vocabulary)
+      let decoder = weights.wordEmbeddings.part(pieces)
+      let logits = Matrix(unfilled: states.rows, columns: pieces.count)
+      multiply(transformed.all, weight: decoder, transposing: true, into: logits.all)
+      add(weights.decoderBias.part(pieces), to: logits.all)
+      for (row, answer) in answers.enumerated() where pieces.contains(answer) {
+        answerLogits[row] = Double(logits[row, answer - start])
+        logits[row, answer - start] = Self.excluded
+      }
+      let tops = maxima(logits.all)
+      softmax(logits.all)
+      // The likeliest piece's share is 1 / Σ e^(logit − largest).
+      for (row, share) in maxima(logits.all).enumerated() {
+        let own = Double(tops[row]) - log(Double(share))
+        let largest = max(own, others[row])
+        let sum = largest + log(exp(own - largest) + exp(others[row] - largest))
+        scale(logits.rows(row, count: 1), by: Float(exp(own - sum)))
+        scale(means.rows(row, count: 1), by: Float(exp(others[row] - sum)))
+        others[row] = sum
+      }
+      multiply(logits.all, weight: decoder, transposing: false, into: means.all, accumulating: true)
+    }
+    let probabilities = zip(answerLogits, others).map { 1 / (1 + exp($1 - $0)) }
     for (row, answer) in answers.enumerated() {
-      distribution[row, answer] = 0
-      distribution[row, answer] = Float(-total(of: distribution.rows(row, count: 1)))
-      scale(distribution.rows(row, count: 1), by: -probabilities[row])
+      let (rest, mean) = (1 / (1 + exp(answerLogits[row] - others[row])), means.rows(row, count: 1))
+      scale(mean, by: -1)
+      add(Tensor(shape: [mean.columns], values: weights.wordEmbeddings.row(answer)), to: mean)
+      scale(mean, by: Float(probabilities[row] * rest))
     }
     let gradient = Matrix(rows: states.rows, columns: states.columns)
-    backward(distribution.all, tape: tape, into: gradient.all)
-    return (probabilities, gradient)
+    transformBackward(means, tape: tape, into: gradient.all)
+    return (probabilities.map { Float($0) }, gradient)
   }
+
+  /// A logit that no piece has, so that e to it is nothing beside any other's.
+  private static let excluded: Float = -1e30
 
   /// The goals' weighted loss, P of each wanted answer and whether it is the likeliest, and the loss's gradient with respect
   /// to the states `[goals, hidden]`.

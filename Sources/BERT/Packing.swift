@@ -11,6 +11,9 @@ struct Packing: Sendable {
 
   var count: Int { starts.count }
 
+  /// Number of rows of the first `count` sequences.
+  func rows(of count: Int) -> Int { count < starts.count ? starts[count] : rows }
+
   mutating func append(length: Int, mask: Int) {
     starts.append(rows)
     lengths.append(length)

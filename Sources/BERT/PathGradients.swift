@@ -19,6 +19,21 @@ public struct AttributionTarget: Sendable {
   }
 }
 
+/// Which rows of a prompt follow when the activations of a layer at `[MASK]` are scaled.
+public enum FollowingRows: Int, Sendable, Hashable, Comparable {
+  /// That of `[MASK]` alone: every other stays in every layer what the model as it is makes of it, so that a point costs one
+  /// row in place of a whole prompt.
+  ///
+  /// In the last two layers that changes nothing, because above the last but one only `[MASK]` asks; below, what is missing
+  /// is what comes back through the other rows, and hardly depends on α.
+  case mask
+  /// All of them, as equation 3 of Dai et al (2022) has it.
+  case prompt
+
+  /// The first costs less.
+  public static func < (a: FollowingRows, b: FollowingRows) -> Bool { a.rawValue < b.rawValue }
+}
+
 /// One point of one target's path in one layer: where the gradient is taken, and its weight in the sum.
 public struct WeightedPoint: Sendable, Hashable {
   /// Index of the target.
@@ -29,13 +44,16 @@ public struct WeightedPoint: Sendable, Hashable {
   public let alpha: Double
   /// The weight.
   public let weight: Double
+  /// Which rows follow.
+  public let following: FollowingRows
 
   /// The point `alpha` of a target's path in a layer.
-  public init(target: Int, layer: Int, alpha: Double, weight: Double) {
+  public init(target: Int, layer: Int, alpha: Double, weight: Double, following: FollowingRows = .prompt) {
     self.target = target
     self.layer = layer
     self.alpha = alpha
     self.weight = weight
+    self.following = following
   }
 }
 
@@ -60,7 +78,7 @@ public struct TracedPrompts: Sendable {
   public let activations: [[Float]]
   /// The point α = 1 of every layer's path, per target and layer; empty unless asked for.
   public let endpoints: [[PathSum]]
-  /// The same when only `[MASK]` follows, as in ``BERT/BERT/maskPathPoints(_:_:threads:memory:)``.
+  /// The same when only `[MASK]` follows.
   public let maskEndpoints: [[PathSum]]
   /// Which targets went through which pass.
   let groups: [Range<Int>]
@@ -135,10 +153,10 @@ extension BERT {
   ) -> [[PathSum]] {
     let width = configuration.intermediateSize
     let plan = split(
-      traced, points, onlyMask: false, rounding: rounding && traced.allowsRounding, threads: threads, memory: memory)
+      traced, points, rounding: rounding && traced.allowsRounding, threads: threads, memory: memory)
     let partial = concurrently(plan.passes.count, threads: threads, atOnce: plan.atOnce) { index in
       let (group, points) = plan.passes[index]
-      let (probabilities, gradients) = take(traced, points, of: group, onlyMask: false, rounding: rounding)
+      let (probabilities, gradients) = take(traced, points, of: group, rounding: rounding)
       var sums: [(target: Int, layer: Int, sum: PathSum)] = []
       for (row, point) in points.enumerated() {
         if sums.last.map({ ($0.target, $0.layer) == (point.target, point.layer) }) != true {
@@ -157,24 +175,24 @@ extension BERT {
     return totals
   }
 
-  /// P(answer) and ∂P(answer)/∂w at points of the targets' paths when only the row of `[MASK]` follows the scaled layer.
+  /// P(answer) and ∂P(answer)/∂w at single points of the targets' paths.
   ///
-  /// Every other row stays what the model as it is makes of it, which costs one row a point in place of a whole prompt. In
-  /// the last two layers that changes nothing; below, what is missing is what comes back through the other rows, and hardly
-  /// depends on α.
   /// - Parameters:
   ///   - traced: The prompts, traced.
   ///   - points: The points, in any order; their weights play no part.
+  ///   - rounding: Whether bfloat16 products may be used, if `traced` was made for them.
   ///   - threads: Threads to use; with the same number, results are the same bit for bit.
   ///   - memory: Bytes that all passes in flight may take beside the weights.
   /// - Returns: One sum, of that point alone, per point.
-  public func maskPathPoints(
-    _ traced: TracedPrompts, _ points: [WeightedPoint], threads: ThreadCount = .allCores, memory: Int = 1 << 30
+  public func pathPoints(
+    _ traced: TracedPrompts, _ points: [WeightedPoint], rounding: Bool = false, threads: ThreadCount = .allCores,
+    memory: Int = 1 << 30
   ) -> [PathSum] {
-    let plan = split(traced, points, onlyMask: true, rounding: false, threads: threads, memory: memory)
+    let plan = split(
+      traced, points, rounding: rounding && traced.allowsRounding, threads: threads, memory: memory)
     let found = concurrently(plan.passes.count, threads: threads, atOnce: plan.atOnce) { index in
       let (group, points) = plan.passes[index]
-      let (probabilities, gradients) = take(traced, points, of: group, onlyMask: true, rounding: false)
+      let (probabilities, gradients) = take(traced, points, of: group, rounding: rounding)
       return points.indices.map {
         PathSum(probability: Double(probabilities[$0]), gradient: gradients.rows($0, count: 1).values)
       }
@@ -186,19 +204,16 @@ extension BERT {
 
   /// P(answer) and ∂P/∂w, `[points, intermediate]`, at points of one group's targets, sorted by layer, in one pass.
   private func take(
-    _ traced: TracedPrompts, _ points: [WeightedPoint], of group: Int, onlyMask: Bool, rounding: Bool
+    _ traced: TracedPrompts, _ points: [WeightedPoint], of group: Int, rounding: Bool
   ) -> (probabilities: [Float], gradients: Matrix) {
     let (trace, targets) = (traced.passes[group], traced.groups[group])
     let own = points.map {
-      PathPoint(prompt: $0.target - targets.lowerBound, layer: $0.layer, alpha: Float($0.alpha))
-    }
-    let answers = traced.targets[targets].map(\.answer)
-    if onlyMask {
-      let pass = MaskPathPass(self, trace: trace, points: own, answers: answers)
-      return (pass.probabilities, pass.gradients)
+      PathPoint(
+        prompt: $0.target - targets.lowerBound, layer: $0.layer, alpha: Float($0.alpha), following: $0.following)
     }
     let pass = PathPass(
-      self, trace: trace, points: own, answers: answers, rounded: rounding ? traced.rounded : nil)
+      self, trace: trace, points: own, answers: traced.targets[targets].map(\.answer),
+      rounded: rounding ? traced.rounded : nil)
     return (pass.probabilities, pass.gradients)
   }
 
@@ -207,17 +222,16 @@ extension BERT {
   /// A pass has up to ``packedRows`` rows in its widest layer, fewer where that leaves no work for a thread, and as many
   /// points as its share of `memory` holds, but at least one.
   private func split(
-    _ traced: TracedPrompts, _ points: [WeightedPoint], onlyMask: Bool, rounding: Bool, threads: ThreadCount,
-    memory: Int
+    _ traced: TracedPrompts, _ points: [WeightedPoint], rounding: Bool, threads: ThreadCount, memory: Int
   ) -> (passes: [(group: Int, points: [WeightedPoint])], atOnce: Int) {
     func rows(_ point: WeightedPoint) -> Int {
-      point.layer < layerCount - 1 && !onlyMask ? traced.targets[point.target].prompt.ids.count : 1
+      point.layer < layerCount - 1 && point.following == .prompt ? traced.targets[point.target].prompt.ids.count : 1
     }
     let total = points.reduce(0) { $0 + rows($1) }
     let limit = balancedRows(total, threads)
     func bytes(_ point: WeightedPoint) -> Int {
       pathBytes(
-        length: traced.targets[point.target].prompt.ids.count, layer: point.layer, onlyMask: onlyMask,
+        length: traced.targets[point.target].prompt.ids.count, layer: point.layer, following: point.following,
         rounding: rounding)
     }
     let largest = points.reduce(1) { max($0, bytes($1)) }
@@ -227,7 +241,7 @@ extension BERT {
     for (group, range) in traced.groups.enumerated() {
       // Every pass takes points of low and of high layers, so that passes cost about the same.
       let own = points.filter { range.contains($0.target) }.sorted {
-        ($0.target, $0.alpha, $0.layer) < ($1.target, $1.alpha, $1.layer)
+        ($0.target, $0.alpha, $0.layer, $0.following) < ($1.target, $1.alpha, $1.layer, $1.following)
       }
       var current: [WeightedPoint] = []
       var (used, taken) = (0, 0)
@@ -246,7 +260,9 @@ extension BERT {
     let sorted = passes.map { pass in
       (
         group: pass.group,
-        points: pass.points.sorted { ($0.layer, $0.target, $0.alpha) < ($1.layer, $1.target, $1.alpha) }
+        points: pass.points.sorted {
+          ($0.layer, $0.following, $0.target, $0.alpha) < ($1.layer, $1.following, $1.target, $1.alpha)
+        }
       )
     }
     return (sorted, atOnce)
@@ -284,19 +300,20 @@ extension BERT {
   }
 
   /// Bytes that one point takes in a pass: what each layer above keeps per row, what one layer works with on its way
-  /// back, a rounded product, and the logits.
+  /// back, a rounded product, and the logits that there are at a time.
   ///
   /// Keys and values are kept of every row.
-  private func pathBytes(length: Int, layer: Int, onlyMask: Bool, rounding: Bool) -> Int {
+  private func pathBytes(length: Int, layer: Int, following: FollowingRows, rounding: Bool) -> Int {
     let above = max(0, layerCount - 1 - layer)
-    let rows = onlyMask ? 1 : length
+    let rows = following == .mask ? 1 : length
     let kept =
       rows * (3 * hidden + configuration.intermediateSize) + length * 2 * hidden + rows * configuration.headCount
       * length
     let roundedProduct = rounding ? rows * configuration.intermediateSize * 3 / 2 : 0
     let working =
       above > 0 ? rows * (5 * hidden + 2 * configuration.intermediateSize) + length * 2 * hidden + roundedProduct : 0
-    let ends = 2 * configuration.vocabularySize + 2 * configuration.intermediateSize
+    let pieces = MaskedLanguageHead.decodedPieces(vocabulary: configuration.vocabularySize, hidden: hidden)
+    let ends = pieces + 2 * configuration.intermediateSize
     return 4 * (above * kept + working + ends)
   }
 }

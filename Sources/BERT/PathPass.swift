@@ -1,22 +1,12 @@
 import Checkpoint
 import Kernels
 
-/// One point of an attribution path: all activations of one layer at `[MASK]`, scaled by α.
-struct PathPoint: Sendable {
-  /// Index of the prompt in the traced forward pass.
-  let prompt: Int
-  /// The scaled layer, from 0.
-  let layer: Int
-  /// The scale.
-  let alpha: Float
-}
-
 /// Gradients of P(answer) with respect to a layer's activations at many points of many paths, in one pass.
 ///
 /// Nothing below a scaled layer is recomputed: a point enters at the layer above it, where only the row of `[MASK]`
 /// differs from the traced pass, and goes up together with the points of all lower layers, so that each weight
 /// matrix is read once per layer. In the last layer only `[MASK]` asks. Gradients then come down the same way, to
-/// activations only.
+/// activations only. Points of which `[MASK]` alone follows take one row each beside those of whole prompts.
 /// - Complexity: with n pieces and P points per layer, about `24 · n · H² · P · L² / 2` multiply-adds both ways together.
 struct PathPass {
   /// ∂P/∂w at each point, `[points, intermediate]`, in the order of the points.
@@ -26,29 +16,33 @@ struct PathPass {
 
   /// - Parameters:
   ///   - trace: A traced pass of the prompts.
-  ///   - points: The points, sorted by layer.
+  ///   - points: The points, sorted by layer, and in each layer those first of which `[MASK]` alone follows.
   ///   - answers: Word-piece id of each prompt's answer.
   ///   - rounded: Where given, rows other than those of `[MASK]` are multiplied by these; the traced pass has to have recorded
   ///     its products.
   init(
     _ model: BERT, trace: ForwardPass, points: [PathPoint], answers: [Int], rounded: RoundedWeights? = nil
   ) {
-    precondition(zip(points, points.dropFirst()).allSatisfy { $0.layer <= $1.layer })
+    precondition(zip(points, points.dropFirst()).allSatisfy { ($0.layer, $0.following) <= ($1.layer, $1.following) })
     let hidden = model.hidden
     let last = model.layerCount - 1
     let entries = PathEntries(model, trace, points)
-    let packing = entries.packing
-    func count(below layer: Int) -> Int { points.firstIndex { $0.layer >= layer } ?? points.count }
-    func rows(_ count: Int) -> Int { entries.rowCount(count) }
 
-    func layer(_ index: Int) -> EncoderLayer {
+    func step(_ index: Int) -> Step {
       var layer = model.layer(index)
-      if let rounded, let traced = trace.products(of: index) {
-        layer.products = RoundedProducts(
-          exact: ExactProducts(weights: layer.weights), weights: rounded.layers[index], traced: traced, entries: entries
-        )
+      let (active, continuing) = (entries.count(below: index), entries.count(below: index - 1))
+      var joint = entries.firstWhole(of: continuing..<active)
+      if let rounded {
+        // Rounded products of all rows cost less than one more exact product of those that entered.
+        joint = active
+        if let traced = trace.products(of: index) {
+          layer.products = RoundedProducts(
+            exact: ExactProducts(weights: layer.weights), weights: rounded.layers[index], traced: traced,
+            entries: entries)
+        }
       }
-      return layer
+      return Step(
+        layer: layer, entries: entries, isLast: index == last, active: active, continuing: continuing, joint: joint)
     }
 
     var tapes: [Int: LayerTape] = [:]
@@ -56,21 +50,17 @@ struct PathPass {
     let states = Matrix(rows: points.count, columns: hidden)
     let bottom = (points.first?.layer ?? last) + 1
     for index in stride(from: bottom, through: last, by: 1) {
-      let active = count(below: index)
-      let continuing = count(below: index - 1)
-      let input = Matrix(unfilled: rows(active), columns: hidden)
-      input.rows(0, count: carried.rows).copy(from: carried.all)
-      let (output, tape) = Self.up(
-        layer(index), trace, index, entries, isRounded: rounded != nil, input: input, continuing: continuing,
-        active: active)
+      let step = step(index)
+      let (output, tape) = step.up(
+        carried, traced: trace.projections[index], tracedInput: trace.inputs[index])
       tapes[index] = tape
       if index == last {
-        states.rows(0, count: active).copy(from: output.all)
+        states.rows(0, count: step.active).copy(from: output.all)
       } else {
         carried = output
       }
     }
-    let direct = count(below: last)
+    let direct = entries.count(below: last)
     states.rows(direct, count: points.count - direct).copy(
       from: entries.rows.rows(direct, count: points.count - direct))
 
@@ -82,90 +72,96 @@ struct PathPass {
     var above = gradient.rows(0, count: direct)
     for index in stride(from: last, through: bottom, by: -1) {
       guard let tape = tapes.removeValue(forKey: index) else { break }
-      let active = count(below: index)
-      let continuing = count(below: index - 1)
-      let below = Self.down(
-        layer(index), isLast: index == last, isRounded: rounded != nil, tape: tape, gradient: above, packing: packing,
-        continuing: continuing, active: active, rows: rows, entryGradient: entryGradient.all)
-      above = below.rows(0, count: rows(continuing))
+      let step = step(index)
+      let below = step.down(above, tape, entryGradient: entryGradient.all)
+      above = below.rows(0, count: entries.own.rows(of: step.continuing))
     }
     gradients = entries.activationGradients(model, entryGradient)
   }
 
-  /// One layer upwards: points below `continuing` come from the layer below, the others enter here.
-  private static func up(
-    _ layer: EncoderLayer, _ trace: ForwardPass, _ index: Int, _ entries: PathEntries, isRounded: Bool, input: Matrix,
-    continuing: Int, active: Int
-  ) -> (Matrix, LayerTape) {
-    let hidden = input.columns
-    let packing = entries.packing
-    let traced = trace.projections[index]
-    let isLast = traced.queries == nil
-    let carriedRows = entries.rowCount(continuing)
-    let entering = entries.rows.rows(continuing, count: active - continuing)
-    entries.place(continuing..<active, traced: trace.inputs[index], masks: entering, into: input)
-    func projected(_ matrix: LayerMatrix, traced: Matrix) -> Matrix {
-      let result = Matrix(unfilled: input.rows, columns: hidden)
-      if isRounded {
-        layer.project(input.all, matrix, into: result.all)
+  /// One layer of a pass: the first `continuing` points come from the layer below, the others, up to `active`, enter here.
+  private struct Step {
+    let layer: EncoderLayer
+    let entries: PathEntries
+    let isLast: Bool
+    let active: Int
+    let continuing: Int
+    /// Own rows of so many points are multiplied together; of the rest, which enter as whole prompts, only the rows of
+    /// `[MASK]` differ from traced ones and need to be.
+    let joint: Int
+
+    private var entering: Slice { entries.rows.rows(continuing, count: active - continuing) }
+    /// The rows of `[MASK]` of the points after ``joint``.
+    private var apart: Slice { entries.rows.rows(joint, count: active - joint) }
+
+    /// Upwards, from the rows of the points that continue.
+    func up(
+      _ carried: Matrix, traced: (queries: Matrix?, keys: Matrix, values: Matrix), tracedInput: Matrix
+    ) -> (Matrix, LayerTape) {
+      let hidden = carried.columns
+      let input = Matrix(unfilled: entries.own.rows(of: active), columns: hidden)
+      input.rows(0, count: carried.rows).copy(from: carried.all)
+      entries.place(continuing..<active, traced: tracedInput, masks: entering, into: input)
+      func projected(_ matrix: LayerMatrix, traced: Matrix) -> Matrix {
+        let result = Matrix(unfilled: input.rows, columns: hidden)
+        let count = entries.own.rows(of: joint)
+        layer.project(input.rows(0, count: count), matrix, into: result.rows(0, count: count))
+        guard joint < active else { return result }
+        let masks = Matrix(unfilled: active - joint, columns: hidden)
+        layer.project(apart, matrix, into: masks.all)
+        entries.place(joint..<active, traced: traced, masks: masks.all, into: result)
         return result
       }
-      layer.project(input.rows(0, count: carriedRows), matrix, into: result.rows(0, count: carriedRows))
-      let masks = Matrix(unfilled: entering.rows, columns: hidden)
-      layer.project(entering, matrix, into: masks.all)
-      entries.place(continuing..<active, traced: traced, masks: masks.all, into: result)
-      return result
+      let residual = isLast ? ForwardPass.gather(input.all, Array(entries.own.masks.prefix(active))) : input
+      let queries: Matrix
+      if let tracedQueries = traced.queries {
+        queries = projected(.query, traced: tracedQueries)
+      } else {
+        queries = Matrix(unfilled: active, columns: hidden)
+        layer.project(residual.all, .query, into: queries.all)
+      }
+      return layer.forward(
+        queries: queries,
+        keys: entries.surrounded(projected(.key, traced: traced.keys), active, traced: traced.keys),
+        values: entries.surrounded(projected(.value, traced: traced.values), active, traced: traced.values),
+        residual: residual.all, spans: entries.spans(active, onlyMasks: isLast), keepsTape: true)
     }
-    let residual = isLast ? ForwardPass.gather(input.all, Array(packing.masks.prefix(active))) : input
-    let queries: Matrix
-    if let tracedQueries = traced.queries {
-      queries = projected(.query, traced: tracedQueries)
-    } else {
-      queries = Matrix(unfilled: active, columns: hidden)
-      layer.project(residual.all, .query, into: queries.all)
-    }
-    return layer.forward(
-      queries: queries, keys: projected(.key, traced: traced.keys), values: projected(.value, traced: traced.values),
-      residual: residual.all, spans: Array((isLast ? packing.maskSpans : packing.spans).prefix(active)),
-      keepsTape: true)
-  }
 
-  /// One layer downwards: returns the gradient of the rows that came from below first, and writes that of the rows that
-  /// entered into `entryGradient`.
-  private static func down(
-    _ layer: EncoderLayer, isLast: Bool, isRounded: Bool, tape: LayerTape, gradient: Slice, packing: Packing,
-    continuing: Int, active: Int, rows: (Int) -> Int, entryGradient: Slice
-  ) -> Matrix {
-    let (queryGradient, keyGradient, valueGradient) = layer.backward(gradient, tape)
-    // Rounded products of all rows cost less than one more exact product of those that entered.
-    let points = isRounded ? active : continuing
-    let count = rows(points)
-    let below = Matrix(rows: count, columns: gradient.columns)
-    if isLast {
-      // Only the masks asked, so what came back through queries and residual belongs to their rows.
-      layer.products.applyBackward(.query, queryGradient.all, into: gradient, accumulating: true)
-      for point in 0..<points { below.rows(packing.masks[point], count: 1).copy(from: gradient.row(point)) }
-    } else {
-      below.all.copy(from: gradient.rows(0, count: count))
-    }
-    layer.projectBackward(
-      queryGradient: isLast ? nil : queryGradient.rows(0, count: count), keyGradient: keyGradient.rows(0, count: count),
-      valueGradient: valueGradient.rows(0, count: count), addingTo: below.all)
-    let masks = Array(packing.masks[continuing..<active])
-    let entered = entryGradient.rows(continuing, count: active - continuing)
-    if isRounded {
-      entered.copy(from: ForwardPass.gather(below.all, masks).all)
+    /// Downwards: returns the gradient of the joint rows, those that came from below first, and writes that of the rows that
+    /// entered into `entryGradient`.
+    func down(_ gradient: Slice, _ tape: LayerTape, entryGradient: Slice) -> Matrix {
+      let (queryGradient, askedKeys, askedValues) = layer.backward(gradient, tape)
+      let keyGradient = entries.ownRows(askedKeys, active)
+      let valueGradient = entries.ownRows(askedValues, active)
+      let count = entries.own.rows(of: joint)
+      let below = Matrix(rows: count, columns: gradient.columns)
+      if isLast {
+        // Only the masks asked, so what came back through queries and residual belongs to their rows.
+        layer.products.applyBackward(.query, queryGradient.all, into: gradient, accumulating: true)
+        for point in 0..<joint { below.rows(entries.own.masks[point], count: 1).copy(from: gradient.row(point)) }
+      } else {
+        below.all.copy(from: gradient.rows(0, count: count))
+      }
+      layer.projectBackward(
+        queryGradient: isLast ? nil : queryGradient.rows(0, count: count),
+        keyGradient: keyGradient.rows(0, count: count), valueGradient: valueGradient.rows(0, count: count),
+        addingTo: below.all)
+      for point in continuing..<joint {
+        entryGradient.rows(point, count: 1).copy(from: below.rows(entries.own.masks[point], count: 1))
+      }
+      guard joint < active else { return below }
+      let masks = Array(entries.own.masks[joint..<active])
+      let entered = entryGradient.rows(joint, count: active - joint)
+      if isLast {
+        entered.copy(from: gradient.rows(joint, count: active - joint))
+      } else {
+        entered.copy(from: ForwardPass.gather(gradient, masks).all)
+      }
+      layer.projectBackward(
+        queryGradient: isLast ? nil : ForwardPass.gather(queryGradient.all, masks).all,
+        keyGradient: ForwardPass.gather(keyGradient.all, masks).all,
+        valueGradient: ForwardPass.gather(valueGradient.all, masks).all, addingTo: entered)
       return below
     }
-    if isLast {
-      entered.copy(from: gradient.rows(continuing, count: active - continuing))
-    } else {
-      entered.copy(from: ForwardPass.gather(gradient, masks).all)
-    }
-    layer.projectBackward(
-      queryGradient: isLast ? nil : ForwardPass.gather(queryGradient.all, masks).all,
-      keyGradient: ForwardPass.gather(keyGradient.all, masks).all,
-      valueGradient: ForwardPass.gather(valueGradient.all, masks).all, addingTo: entered)
-    return below
   }
 }

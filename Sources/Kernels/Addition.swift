@@ -67,16 +67,6 @@ private func combine(_ rows: Slice, _ other: Slice, _ operation: (Lanes, Lanes) 
   }
 }
 
-/// The sum of all values, in double precision.
-public func total(of rows: Slice) -> Double {
-  var result = 0.0
-  for row in 0..<rows.rows {
-    let x = rows.pointer(row)
-    for column in 0..<rows.columns { result += Double(x[column]) }
-  }
-  return result
-}
-
 /// Σ a ∘ b over all values of two slices of the same shape, rows added up in double precision.
 public func dot(_ a: Slice, _ b: Slice) -> Double {
   var result = 0.0

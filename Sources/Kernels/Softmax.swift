@@ -72,12 +72,21 @@ public func logSoftmax(_ rows: Slice) {
   }
 }
 
+/// The largest value of every row.
+public func maxima(_ rows: Slice) -> [Float] {
+  var result: [Float] = []
+  WorkMeter.measure(.softmax) { result = (0..<rows.rows).map { maximum(rows.pointer($0), rows.columns) } }
+  return result
+}
+
 /// The largest of `count` values.
 private func maximum(_ x: UnsafePointer<Float>, _ count: Int) -> Float {
   var top = Lanes(repeating: -.infinity)
   var index = 0
   while index < count {
-    top = pointwiseMax(top, load(x + index, min(laneCount, count - index), fill: -.infinity))
+    // Lanes' own pointwiseMax goes through them one by one.
+    let values = load(x + index, min(laneCount, count - index), fill: -.infinity)
+    top.replace(with: values, where: values .> top)
     index += laneCount
   }
   return top.max()

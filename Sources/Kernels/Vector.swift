@@ -34,7 +34,9 @@ func store(_ lanes: Lanes, _ pointer: UnsafeMutablePointer<Float>, _ count: Int)
 /// writing n into the exponent. n is rounded by adding 1.5 · 2^23, whose last mantissa bit is worth one.
 @inline(__always)
 func exponential(_ x: Lanes) -> Lanes {
-  let clamped = x.clamped(lowerBound: Lanes(repeating: -87), upperBound: Lanes(repeating: 88))
+  // Lanes' own clamped goes through them one by one.
+  var clamped = x.replacing(with: -87, where: x .< -87)
+  clamped.replace(with: 88, where: clamped .> 88)
   let magic = Lanes(repeating: 12_582_912)
   let shifted = clamped * Float(1.442_695_04) + magic
   let n = shifted - magic

@@ -54,6 +54,16 @@ public struct Tensor: Sendable {
     return withUnsafeBufferPointer { Array($0[row * columns..<(row + 1) * columns]) }
   }
 
+  /// Some of the outermost extent, rows of a matrix or values of a vector; shares the memory.
+  ///
+  /// - Precondition: `range` lies within it.
+  public func part(_ range: Range<Int>) -> Tensor {
+    precondition(range.lowerBound >= 0 && range.upperBound <= shape.first ?? 0)
+    let inner = shape.dropFirst().reduce(1, *)
+    return Tensor(
+      shape: [range.count] + shape.dropFirst(), storage: storage, offset: offset + range.lowerBound * inner)
+  }
+
   /// A copy of one column.
   ///
   /// - Precondition: `column` is below ``columns``.

@@ -75,9 +75,11 @@ struct AttributionTests {
   }
 
   /// The point `alpha` of every layer's path of every target.
-  private func points(_ targets: [AttributionTarget], _ alpha: Double) -> [WeightedPoint] {
+  private func points(
+    _ targets: [AttributionTarget], _ alpha: Double, following: FollowingRows = .prompt
+  ) -> [WeightedPoint] {
     targets.indices.flatMap { target in
-      (0..<4).map { WeightedPoint(target: target, layer: $0, alpha: alpha, weight: 1) }
+      (0..<4).map { WeightedPoint(target: target, layer: $0, alpha: alpha, weight: 1, following: following) }
     }
   }
 
@@ -95,7 +97,9 @@ struct AttributionTests {
     for (ends, sums) in zip(traced.endpoints, bert.pathSums(traced, points(targets, 1))) {
       for (end, sum) in zip(ends, sums) { expectEqual(end, sum) }
     }
-    for (end, point) in zip(traced.maskEndpoints.joined(), bert.maskPathPoints(traced, points(targets, 1))) {
+    for (end, point) in zip(
+      traced.maskEndpoints.joined(), bert.pathPoints(traced, points(targets, 1, following: .mask)))
+    {
       expectEqual(end, point)
     }
   }
@@ -106,7 +110,7 @@ struct AttributionTests {
     let slow = SlowBERT(weights: bert.weights, configuration: bert.configuration)
     let golden = try #require(try Golden.all().first)
     let traced = bert.trace([targets[0]], endpoints: false)
-    for (point, layer) in zip(bert.maskPathPoints(traced, points([targets[0]], 0.4)), 0...) {
+    for (point, layer) in zip(bert.pathPoints(traced, points([targets[0]], 0.4, following: .mask)), 0...) {
       let terms = zip(traced.activations[0][layer * 32..<layer * 32 + 32], point.gradient).map { $0 * $1 }
       let largest = terms.map(abs).max() ?? 0
       for index in [0, 5, 31] {
@@ -124,7 +128,8 @@ struct AttributionTests {
     let (bert, targets) = (try Fixture.fourLayers(), try targets())
     let traced = bert.trace(targets, endpoints: false)
     let whole = bert.pathSums(traced, points(targets, 0.4))
-    for (point, place) in zip(bert.maskPathPoints(traced, points(targets, 0.4)), points(targets, 0.4)) {
+    let asked = points(targets, 0.4, following: .mask)
+    for (point, place) in zip(bert.pathPoints(traced, asked), asked) {
       let sum = whole[place.target][place.layer]
       if place.layer >= 2 {
         expectEqual(point, sum)
@@ -155,16 +160,20 @@ struct AttributionTests {
     #expect(bert.pathSums(traced, places, rounding: true).joined().map(\.gradient) == rounded.joined().map(\.gradient))
   }
 
-  @Test("points of [MASK] alone come in the order asked for, and memory changes them by rounding only")
-  func maskOrder() throws {
+  @Test(
+    "points of whole prompts and of [MASK] alone come in the order asked for, and together or apart are the same but for rounding",
+    arguments: [false, RoundedMatrix.isSupported])
+  func together(rounding: Bool) throws {
     let (bert, targets) = (try Fixture.fourLayers(), try targets())
-    let traced = bert.trace(targets, endpoints: false)
-    let asked = (points(targets, 0.9) + points(targets, 0.2)).reversed()
-    let whole = bert.maskPathPoints(traced, Array(asked))
-    let split = bert.maskPathPoints(traced, Array(asked), threads: ThreadCount(1), memory: 1)
-    for (point, (a, b)) in zip(asked, zip(whole, split)) {
+    let traced = bert.trace(targets, endpoints: true, rounding: rounding)
+    let asked = Array(
+      (points(targets, 0.9) + points(targets, 0.2, following: .mask) + points(targets, 0.9, following: .mask))
+        .reversed())
+    let together = bert.pathPoints(traced, asked, rounding: rounding)
+    let split = bert.pathPoints(traced, asked, rounding: rounding, threads: ThreadCount(1), memory: 1)
+    for (point, (a, b)) in zip(asked, zip(together, split)) {
       expectEqual(a, b)
-      expectEqual(a, bert.maskPathPoints(traced, [point])[0])
+      expectEqual(a, bert.pathPoints(traced, [point], rounding: rounding)[0])
     }
   }
 
