@@ -76,7 +76,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
 
   /// The defaults of an update, chosen on the measurements in Benchmarks/editing.md.
   public static let update = SlotOptimization(
-    slots: 32, layers: 1, subjectLayers: .middle, confidence: 0.99, steps: 40, rate: 0.06, neighbourWeight: 80,
+    slots: 32, layers: 1, subjectLayers: .middle, confidence: 0.99, steps: 40, rate: 0.06, neighbourWeight: 100,
     sameRelation: 100, otherRelations: 350, sameSubject: 24, shortened: 4, insists: true, heeded: 48,
     form: .keyed)
 
