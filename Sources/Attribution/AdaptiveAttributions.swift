@@ -32,8 +32,9 @@ extension BERT {
       var needs: [AdaptiveLayer.Need: [Place]] = [:]
       for target in targets.indices {
         let (threshold, peak) = Self.threshold(layers[target])
+        let nearest = layers[target].reduce(.infinity) { min($0, $1.distance(to: threshold)) }
         for (layer, state) in layers[target].enumerated() {
-          let need = state.need(threshold: threshold, peak: peak.layer == layer ? peak.index : nil)
+          let need = state.need(threshold: threshold, nearest: nearest, peak: peak.layer == layer ? peak.index : nil)
           if let need { needs[need, default: []].append((target, layer)) }
         }
       }
@@ -62,6 +63,11 @@ extension BERT {
       }
       for (sum, place) in zip(found.suffix(needs[.third]?.count ?? 0), needs[.third] ?? []) {
         layers[place.target][place.layer].take(third: terms(sum, place))
+      }
+      let middles = pathSums(
+        traced, points(.four, four.alphas, four.weights, .prompt), threads: threads, memory: memory)
+      for place in needs[.four] ?? [] {
+        layers[place.target][place.layer].take(middle: terms(middles[place.target][place.layer], place).values)
       }
       let most = pathSums(traced, points(.most, nodes, weights, .prompt), threads: threads, memory: memory)
       for place in needs[.most] ?? [] {

@@ -2,11 +2,16 @@ import BERT
 import Foundation
 
 /// What the adaptive rule knows of one layer's path of one prompt, and which points would tell it more.
-struct AdaptiveLayer {
+package struct AdaptiveLayer {
   /// Terms, activation times gradient of every neuron, of one point or of a sum of points, with P(answer) there.
-  struct Terms {
+  package struct Terms {
     let p: Double
-    let values: [Float]
+    package let values: [Float]
+
+    package init(p: Double, values: [Float]) {
+      self.p = p
+      self.values = values
+    }
 
     init(_ sum: PathSum, activations: ArraySlice<Float>) {
       p = sum.probability
@@ -17,11 +22,13 @@ struct AdaptiveLayer {
   }
 
   /// Which points are to be taken next.
-  enum Need {
+  package enum Need {
     /// Of `[MASK]` alone: those that make four with α = 1.
     case mask
     /// Of the whole prompt: 1/3.
     case third
+    /// Of the whole prompt: those that make four with 1/3 and 1.
+    case four
     /// Of the whole prompt: Gauss and Legendre's.
     case most
   }
@@ -40,18 +47,20 @@ struct AdaptiveLayer {
   private var third: Terms?
   /// `[MASK]` alone at 1/3, and the weighted sum of the two other points.
   private var mask: (third: Terms, middle: [Float])?
+  /// The weighted sum of the whole prompt's two points that make four with 1/3 and 1.
+  private var middle: [Float]?
   /// The part of the gradient at α = 1 that comes back through other rows.
   private let foreignShare: Double
   /// Whether the scores are those of Gauss and Legendre's points, which leave nothing to ask.
   private var isFinal = false
   /// The best scores so far.
-  private(set) var scores: [Float]
+  package private(set) var scores: [Float]
   /// Estimated error by which a score's own terms are multiplied.
   private var relativeError = Double.infinity
-  /// Differences of two and of four points of `[MASK]`, where these are known.
+  /// Differences of two and of four points, of the whole prompt or else of `[MASK]`, where these are known.
   private var changes: [Float] = []
 
-  init(end: Terms, maskEnd: Terms, above: Int, promptCost: Double, decoderCost: Double) {
+  package init(end: Terms, maskEnd: Terms, above: Int, promptCost: Double, decoderCost: Double) {
     self.end = end
     self.maskEnd = maskEnd
     self.above = above
@@ -61,38 +70,43 @@ struct AdaptiveLayer {
     foreignShare = AdaptivePath.foreignShare(whole: end.values, mask: maskEnd.values)
   }
 
-  mutating func take(third: Terms) {
+  package mutating func take(third: Terms) {
     self.third = third
     integrate()
   }
 
-  mutating func take(maskThird: Terms, middle: [Float]) {
+  package mutating func take(maskThird: Terms, middle: [Float]) {
     mask = (maskThird, middle)
     integrate()
   }
 
-  mutating func take(most: Terms) {
+  package mutating func take(middle: [Float]) {
+    self.middle = middle
+    integrate()
+  }
+
+  package mutating func take(most: Terms) {
     scores = most.values
     isFinal = true
   }
 
   /// The scores from what is known, and their error.
   private mutating func integrate() {
+    if let third, let middle {
+      scores = Self.four(third, middle, end)
+      changes = zip(scores, Self.two(third, end)).map { $0 - $1 }
+      relativeError = 0
+      return
+    }
     guard let mask else {
       guard let third else { return }
       scores = Self.two(third, end)
       relativeError = AdaptivePath.twoError(bend: AdaptivePath.bend(third.values, end.values))
       return
     }
-    let four = AdaptivePath.four
-    let (thirdWeight, endWeight) = (Float(four.thirdWeight), Float(four.endWeight))
-    let two = Self.two(mask.third, maskEnd)
     let bend = AdaptivePath.bend(mask.third.values, maskEnd.values)
-    var sums = mask.middle
-    for index in sums.indices {
-      sums[index] += thirdWeight * mask.third.values[index] + endWeight * maskEnd.values[index]
-    }
-    changes = zip(sums, two).map { $0 - $1 }
+    var sums = Self.four(mask.third, mask.middle, maskEnd)
+    changes = zip(sums, Self.two(mask.third, maskEnd)).map { $0 - $1 }
     if let third {
       let (low, high) = (Float(AdaptivePath.radau.low), Float(AdaptivePath.radau.high))
       for index in sums.indices {
@@ -107,18 +121,27 @@ struct AdaptiveLayer {
     scores = sums
   }
 
+  private static func four(_ low: Terms, _ middle: [Float], _ high: Terms) -> [Float] {
+    let (lowWeight, highWeight) = (Float(AdaptivePath.four.thirdWeight), Float(AdaptivePath.four.endWeight))
+    return middle.indices.map { middle[$0] + lowWeight * low.values[$0] + highWeight * high.values[$0] }
+  }
+
   private static func two(_ low: Terms, _ high: Terms) -> [Float] {
     let weights = AdaptivePath.twoWeights(low: low.course, high: high.course)
     let (lowWeight, highWeight) = (Float(weights.low), Float(weights.high))
     return zip(low.values, high.values).map { lowWeight * $0 + highWeight * $1 }
   }
 
-  /// What is to be taken next, if any score's error could carry it over the threshold.
+  /// How far the score nearest to a threshold is from it.
+  package func distance(to threshold: Float) -> Float { scores.reduce(.infinity) { min($0, abs($1 - threshold)) } }
+
+  /// What is to be taken next, if any score's error could carry it over the threshold, or the threshold over any score.
   ///
   /// - Parameters:
   ///   - threshold: The coarse threshold by all layers' scores so far.
+  ///   - nearest: How far the prompt's score nearest to the threshold is from it.
   ///   - peak: The index of the prompt's largest score, if it lies in this layer.
-  func need(threshold: Float, peak: Int?) -> Need? {
+  package func need(threshold: Float, nearest: Float, peak: Int?) -> Need? {
     if isFinal || threshold <= 0 { return nil }
     switch (third != nil, mask != nil) {
     case (false, false):
@@ -132,12 +155,14 @@ struct AdaptiveLayer {
       }
       return peak != nil || isInDoubt ? .mask : nil
     case (let isThirdKnown, true):
+      let tolerated = Float(AdaptivePath.tolerated) * threshold
       let isInDoubt = scores.indices.contains { index in
         let error = error(index, threshold)
-        if index == peak { return error > Float(AdaptivePath.leastMargin) * scores[index] }
-        return error > Float(AdaptivePath.tolerated) * threshold && abs(scores[index] - threshold) <= error
+        if index == peak { return Float(AttributionScores.coarseRatio) * error > max(tolerated, nearest) }
+        return error > tolerated && abs(scores[index] - threshold) <= error
       }
-      return isInDoubt ? (isThirdKnown ? .most : .third) : nil
+      guard isInDoubt else { return nil }
+      return isThirdKnown ? (middle == nil ? .four : .most) : .third
     }
   }
 

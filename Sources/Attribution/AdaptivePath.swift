@@ -46,7 +46,7 @@ package enum AdaptivePath {
   private static let courseNodes = AttributionRule.gaussLegendrePoints(12)
 
   /// The two nodes (2 ± √3)/5 that make the rule with 1/3 and 1 exact to degree 5, and all four weights.
-  static let four = (
+  package static let four = (
     alphas: [(2 - 3.0.squareRoot()) / 5, (2 + 3.0.squareRoot()) / 5],
     weights: [0.151_438_915_092_890_14, 0.382_749_119_095_144_05],
     thirdWeight: 81.0 / 208, endWeight: 11.0 / 144
@@ -56,14 +56,14 @@ package enum AdaptivePath {
   static let mostPoints = 12
 
   /// Scores of two whole points that are closer to the threshold than this share of it are in doubt whatever the estimate
-  /// says; the largest score, which sets the threshold, has to be as exact as that.
-  static let leastMargin = 0.002
+  /// says: 99 in 100 of a random model's errors near the threshold are smaller.
+  static let leastMargin = 0.004
 
   /// Errors below this share of the threshold are not worth another point of the whole prompt.
   ///
-  /// Rounded points, which may be off by about as much, are not reckoned with: what they could decide lies far within the
+  /// Rounded points, which may be off by more, are not reckoned with: what they could decide lies far within the
   /// 1 % of the threshold in which coarse sets may differ.
-  static let tolerated = 0.0005
+  static let tolerated = 0.00005
 
   /// How many times its gradient at α = 1 a layer's largest score may be, at most.
   static let reach = 3.0
@@ -117,9 +117,9 @@ package enum AdaptivePath {
   /// model and 0.017 k² in a random one.
   static func twoError(bend k: Double) -> Double { 0.02 * k * k }
 
-  /// Estimated relative error of four points of `[MASK]` and α = 1 of the other rows: twice the root mean square that was
-  /// measured near the threshold, 0.6 to 0.7 r·k in trained and random models alike.
-  static func maskError(foreignShare r: Double, bend k: Double) -> Double { 1.4 * r * k }
+  /// Estimated relative error of four points of `[MASK]` and α = 1 of the other rows: four times the root mean square that
+  /// was measured near the threshold, 0.6 to 0.7 r·k in trained and random models alike.
+  static func maskError(foreignShare r: Double, bend k: Double) -> Double { 2.8 * r * k }
 
   /// Estimated relative error of four points of `[MASK]` and 1/3 and 1 of the other rows: three times what was measured.
   static func bothError(foreignShare r: Double, bend k: Double) -> Double { 0.02 * r * k }
