@@ -56,8 +56,8 @@ package enum AdaptivePath {
   static let mostPoints = 12
 
   /// Scores of two whole points that are closer to the threshold than this share of it are in doubt whatever the estimate
-  /// says: 99 in 100 of a random model's errors near the threshold are smaller.
-  static let leastMargin = 0.004
+  /// says: 98 in 100 of a random model's errors near the threshold are smaller.
+  static let leastMargin = 0.003
 
   /// Errors below this share of the threshold are not worth another point of the whole prompt.
   ///
@@ -121,8 +121,9 @@ package enum AdaptivePath {
   /// was measured near the threshold, 0.6 to 0.7 r·k in trained and random models alike.
   static func maskError(foreignShare r: Double, bend k: Double) -> Double { 2.8 * r * k }
 
-  /// Estimated relative error of four points of `[MASK]` and 1/3 and 1 of the other rows: three times what was measured.
-  static func bothError(foreignShare r: Double, bend k: Double) -> Double { 0.02 * r * k }
+  /// Estimated relative error of four points of `[MASK]` and 1/3 and 1 of the other rows: 95 in 100 of a random model's errors
+  /// near the threshold are smaller.
+  static func bothError(foreignShare r: Double, bend k: Double) -> Double { 0.014 * r * k }
 
   /// Estimated relative error of four points, from their relative difference to two.
   ///

@@ -147,8 +147,9 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// The same for an update of several facts at once, with answers of up to `pieces` word pieces.
   ///
   /// The facts' losses add up, so neighbours weigh more, by their number to the power of 3/4; there are more of them for
-  /// several relations, up to ``mostNeighbours``; and steps, once more for each factor of ten. Every piece of an answer is
-  /// a question of its own, takes as many steps and heeds as many neighbours.
+  /// several relations, up to ``mostNeighbours``; and steps, once more for each factor of ten. Shortened prompts are left
+  /// out by and by: there are ``mostShortened`` at most. Every piece of an answer is a question of its own, takes as many
+  /// steps and heeds as many neighbours.
   public func scaled(edits: Int, relations: Int, pieces: Int) -> SlotOptimization {
     var result = self
     result.steps *= max(1, pieces)
@@ -159,6 +160,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
       sameRelation, min(min(sameRelation, Self.mostNeighbours) * relations, Self.mostNeighbours))
     result.sameSubject = min(sameSubject, max(1, Self.mostNeighbours / edits))
     result.unlisted = min(unlisted, max(1, Self.mostNeighbours / edits))
+    result.shortened = min(shortened, Self.mostShortened / edits)
     result.heeded = max(
       result.heeded, min(min(result.heeded, Self.mostNeighbours) * edits, Self.mostNeighbours))
     result.steps = Int(Double(result.steps) * (1 + log10(Double(edits))))
@@ -167,6 +169,9 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
 
   /// Neighbours of the edited relations together, where there are several.
   static let mostNeighbours = 2000
+
+  /// Shortened prompts of all edits together, where there are several.
+  static let mostShortened = 400
 
   /// A number of steps or neighbours beyond which nobody can mean it; as many neighbours are all there are.
   public static let mostCounted = 1_000_000
@@ -231,13 +236,17 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// An update says its answers when it says at least this share of them.
   static let taughtShare = 0.99
 
+  /// The part of the neighbours' weight that is left at least, however little an update says.
+  static let leastWeightShare = 0.4
+
   /// The neighbours' weight in the next step.
   ///
   /// - Parameter isLate: Whether half of the steps are done. An update that does not say its answers by then would not any more
   ///   where neighbours weighed as much as they did.
   func nextWeight(_ weight: Double, shareSaid: Double, isLate: Bool) -> Double {
     guard let largest = largestNeighbourWeight else {
-      return isLate && insists && shareSaid < Self.taughtShare ? weight / Self.weightGrowth : weight
+      return isLate && insists && shareSaid < Self.taughtShare
+        ? max(Self.leastWeightShare * neighbourWeight, weight / Self.weightGrowth) : weight
     }
     return shareSaid <= Self.forgottenShare
       ? max(weight, min(largest, weight * Self.weightGrowth)) : max(neighbourWeight, weight / Self.weightGrowth)

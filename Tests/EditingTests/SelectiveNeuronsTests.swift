@@ -121,7 +121,7 @@ struct SlotOptimizationTests {
     #expect(update.nextWeight(46, shareSaid: 1, isLate: true) == 46)
     #expect(update.nextWeight(46, shareSaid: 0.99, isLate: true) == 46, "a batch may leave one in a hundred")
     #expect(abs(update.nextWeight(46, shareSaid: 0.9, isLate: true) - 40) < 1e-9)
-    #expect(abs(update.nextWeight(1, shareSaid: 0.9, isLate: true) - 1 / 1.15) < 1e-9, "however little it is by then")
+    #expect(update.nextWeight(20, shareSaid: 0.9, isLate: true) == 0.4 * 46, "which is left at least")
     update.insists = false
     #expect(update.nextWeight(46, shareSaid: 0, isLate: true) == 46, "as older records do")
   }
@@ -140,6 +140,9 @@ struct ScalingTests {
     #expect(twoPieces.steps == 2 * one.steps && twoPieces.heeded == 2 * one.heeded)
     #expect(one.scaled(edits: 2, relations: 99, pieces: 1).sameRelation == 2000)
     #expect(one.scaled(edits: 5, relations: 1, pieces: 1).heeded == 5 * one.heeded)
+    #expect(one.shortened == 4 && hundred.shortened == 4, "four of each where they are not too many in all")
+    #expect(one.scaled(edits: 200, relations: 3, pieces: 1).shortened == 2)
+    #expect(one.scaled(edits: 1000, relations: 34, pieces: 1).shortened == 0)
     #expect(hundred.sameSubject == 20 && one.scaled(edits: 9999, relations: 1, pieces: 1).sameSubject == 1)
     var all = one
     (all.heeded, all.sameRelation) = (.max, .max)
