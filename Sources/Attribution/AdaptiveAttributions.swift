@@ -65,8 +65,7 @@ extension BERT {
         layers[place.target][place.layer].take(third: terms(sum, place))
       }
       let middles = pathSums(
-        traced, points(.four, four.alphas, four.weights, .prompt), rounding: rounding, threads: threads,
-        memory: memory)
+        traced, points(.four, four.alphas, four.weights, .prompt), threads: threads, memory: memory)
       for place in needs[.four] ?? [] {
         layers[place.target][place.layer].take(middle: terms(middles[place.target][place.layer], place).values)
       }
