@@ -48,7 +48,8 @@ let package = Package(
     .testTarget(name: "KernelsTests", dependencies: ["Kernels", "Tensors"]),
     .testTarget(name: "BERTTests", dependencies: ["Attribution", "BERT", "Checkpoint", "FixtureFiles", "Kernels"]),
     .testTarget(name: "NeuronsTests", dependencies: ["Attribution", "BERT", "FixtureFiles", "Neurons", "Relations"]),
-    .testTarget(name: "EditingTests", dependencies: ["BERT", "Editing", "FixtureFiles", "Neurons", "Relations"]),
+    .testTarget(
+      name: "EditingTests", dependencies: ["BERT", "Editing", "FixtureFiles", "Kernels", "Neurons", "Relations"]),
     .testTarget(
       name: "EvaluationTests",
       dependencies: ["BERT", "Checkpoint", "Editing", "Evaluation", "FixtureFiles", "Kernels", "Neurons", "Relations"]),

@@ -75,7 +75,7 @@ public struct SlotObjective: Sendable {
     lookingAtAll goals: Set<Int> = []
   ) {
     precondition(!slots.isEmpty && slots.allSatisfy { $0.layer >= traced.lowestLayer })
-    self.traced = traced
+    self.traced = traced.withoutActivations
     self.slots = slots
     let model = traced.model
     var pieces = given ?? Self.likelyPieces(traced)

@@ -30,10 +30,10 @@ struct Stage: @unchecked Sendable {
   /// The final states at the masks while nothing has moved, `[prompts, hidden]`.
   let states: Matrix
   /// The activations at the masks of the lowest layer and those above, `[prompts, intermediate]` each.
-  let atMasks: [Matrix]
+  private(set) var atMasks: [Matrix]
   /// The activations of whole layers, `[rows, intermediate]` each: of the lowest, in the last layer at the masks only, and of
   /// others that were asked for.
-  private let activations: [Int: Matrix]
+  private var activations: [Int: Matrix]
 
   /// The rows that follow.
   private let followed: FollowedRows
@@ -75,6 +75,13 @@ struct Stage: @unchecked Sendable {
     }
     (self.input, self.product, self.attended) = (input, product, attended)
     (self.activations, self.atMasks, states) = (all, atMasks, x)
+  }
+
+  /// The same without activations, which only the choice of neurons and ``keys(of:in:)`` look at.
+  var withoutActivations: Stage {
+    var result = self
+    (result.atMasks, result.activations) = ([], [:])
+    return result
   }
 
   /// The activations of a layer that is known in whole, `[rows, intermediate]`.

@@ -34,7 +34,7 @@ public struct TracedGoals: Sendable {
   public let threads: ThreadCount
 
   let groups: [Range<Int>]
-  let stages: [Stage]
+  private(set) var stages: [Stage]
 
   /// Runs the goals' prompts.
   ///
@@ -61,6 +61,13 @@ public struct TracedGoals: Sendable {
     stages = concurrently(groups.count, threads: threads) { group in
       Stage(model, goals[groups[group]].map(\.prompt), lowest: lowestLayer, whole: wholeLayers, following: following)
     }
+  }
+
+  /// The same without ``activations(of:goals:at:)`` and ``responses(of:neurons:goals:at:)``, most of what it holds.
+  var withoutActivations: TracedGoals {
+    var result = self
+    result.stages = stages.map(\.withoutActivations)
+    return result
   }
 
   /// The goals that nothing should change, which come last.

@@ -17,10 +17,14 @@ struct Adam {
   }
 
   /// Moves `values` against their gradients, `[rows, columns]` both, by about `size` each.
-  mutating func step(_ values: Matrix, against gradients: Matrix, size: Float) {
+  ///
+  /// - Parameter shrinkage: Times `size`, the share of every value that is taken back first, apart from the running means
+  ///   (Loshchilov & Hutter 2019): what gains nothing fades.
+  mutating func step(_ values: Matrix, against gradients: Matrix, size: Float, shrinkage: Float = 0) {
     steps += 1
     let (first, second) = (Self.ofMeans, Self.ofSquares)
     let (bias1, bias2) = (1 - pow(first.stays, Float(steps)), 1 - pow(second.stays, Float(steps)))
+    if shrinkage != 0 { scale(values.all, by: 1 - size * shrinkage) }
     for row in 0..<values.rows {
       for column in 0..<values.columns {
         let (gradient, position) = (gradients[row, column], row * values.columns + column)

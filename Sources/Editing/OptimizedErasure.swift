@@ -130,12 +130,13 @@ public struct OptimizedErasure: EditingMethod {
     let goals = targets.map {
       OutputGoal(prompt: $0.prompt, wanted: .level($0.answer, at: level), weight: 1 / Double(targets.count))
     }
-    let traced = TracedGoals(
-      model.bert, goals + optimization.staying(neighbours.map(\.prompt)), from: lowestLayer, threads: threads)
+    let batches = optimization.batches(neighbours).map { goals + optimization.staying($0.map(\.prompt)) }
+    let traced = TracedGoals(model.bert, batches[0], from: lowestLayer, threads: threads)
     let chosen = try neurons(traced, targets.indices)
     let questions = Dictionary(grouping: targets.indices, by: { targets[$0].answer }).sorted { $0.key < $1.key }
     let slots = withProductThreads(threads) {
-      optimization.minimize(traced, questions: questions.map(\.value), neurons: chosen)
+      optimization.minimize(
+        traced, questions: questions.map(\.value), neurons: chosen, further: Array(batches.dropFirst()))
     }
     return (chosen, slots)
   }

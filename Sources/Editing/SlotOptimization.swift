@@ -50,6 +50,8 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public var steps: Int
   /// Adam's first step size; it falls evenly to zero.
   public var rate: Double
+  /// What a step takes back of the changes so far, as a share and times the size of the step.
+  public var shrinkage: Double
   /// Weight of the neighbours' divergence.
   public var neighbourWeight: Double
   /// What that weight of an erasure grows to at most, where the relation is forgotten; nil where it stays as it is.
@@ -58,6 +60,9 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public var sameRelation: Int
   /// Prompts of other relations' facts that are neighbours, one a fact.
   public var otherRelations: Int
+  /// Of an erasure's neighbours, about how many each step runs, others every time until all have had their turn; nil for all
+  /// in every step.
+  public var neighboursPerStep: Int?
   /// Prompts about the edited subject that are neighbours, of other relations that have facts about it.
   public var sameSubject: Int
   /// Prompts about the edited subject that are neighbours, of relations that have no facts about it.
@@ -83,19 +88,17 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// The defaults of an erasure in a model with so many layers, of which it edits the upper two thirds.
   public static func erasure(layerCount: Int) -> SlotOptimization {
     SlotOptimization(
-      slots: 64, layers: max(1, (2 * layerCount + 1) / 3), subjectLayers: .absent, confidence: 0.9, steps: 100,
-      rate: 0.05, neighbourWeight: 20, largestNeighbourWeight: 1000, sameRelation: 0, otherRelations: 1500,
-      heeded: 1500,
-      form: .free, following: .all)
+      slots: 128, layers: max(1, (2 * layerCount + 1) / 3), subjectLayers: .absent, confidence: 0.9, steps: 130,
+      rate: 0.05, shrinkage: 0.3, neighbourWeight: 20, largestNeighbourWeight: 1000, sameRelation: 0,
+      otherRelations: 12000, neighboursPerStep: 1500, heeded: 1500, form: .free, following: .all)
   }
 
   /// All of it.
   public init(
     slots: Int, layers: Int, subjectLayers: SubjectLayers = .absent, confidence: Double, steps: Int, rate: Double,
-    neighbourWeight: Double, largestNeighbourWeight: Double? = nil, sameRelation: Int, otherRelations: Int,
-    sameSubject: Int = 0, unlisted: Int = 0, shortened: Int = 0, insists: Bool = false, heeded: Int = 48,
-    form: ChangeForm,
-    following: FollowedPieces = .edited
+    shrinkage: Double = 0, neighbourWeight: Double, largestNeighbourWeight: Double? = nil, sameRelation: Int,
+    otherRelations: Int, neighboursPerStep: Int? = nil, sameSubject: Int = 0, unlisted: Int = 0, shortened: Int = 0,
+    insists: Bool = false, heeded: Int = 48, form: ChangeForm, following: FollowedPieces = .edited
   ) {
     self.slots = slots
     self.layers = layers
@@ -103,10 +106,12 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     self.confidence = confidence
     self.steps = steps
     self.rate = rate
+    self.shrinkage = shrinkage
     self.neighbourWeight = neighbourWeight
     self.largestNeighbourWeight = largestNeighbourWeight
     self.sameRelation = sameRelation
     self.otherRelations = otherRelations
+    self.neighboursPerStep = neighboursPerStep
     self.sameSubject = sameSubject
     self.unlisted = unlisted
     self.shortened = shortened
@@ -131,10 +136,12 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     confidence = try fields.decode(Double.self, forKey: .confidence)
     steps = try fields.decode(Int.self, forKey: .steps)
     rate = try fields.decode(Double.self, forKey: .rate)
+    shrinkage = try fields.decodeIfPresent(Double.self, forKey: .shrinkage) ?? 0
     neighbourWeight = try fields.decode(Double.self, forKey: .neighbourWeight)
     largestNeighbourWeight = try fields.decodeIfPresent(Double.self, forKey: .largestNeighbourWeight)
     sameRelation = try fields.decode(Int.self, forKey: .sameRelation)
     otherRelations = try fields.decode(Int.self, forKey: .otherRelations)
+    neighboursPerStep = try fields.decodeIfPresent(Int.self, forKey: .neighboursPerStep)
     sameSubject = try fields.decodeIfPresent(Int.self, forKey: .sameSubject) ?? 0
     unlisted = try fields.decodeIfPresent(Int.self, forKey: .unlisted) ?? 0
     shortened = try fields.decodeIfPresent(Int.self, forKey: .shortened) ?? 0
@@ -178,8 +185,8 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
 
   /// Whether every number is one that an optimisation can be run with.
   public var isSound: Bool {
-    slots > 0 && layers > 0 && confidence > 0 && confidence < 1 && rate.isFinite && neighbourWeight.isFinite
-      && (largestNeighbourWeight?.isFinite ?? true)
+    slots > 0 && layers > 0 && confidence > 0 && confidence < 1 && rate.isFinite && shrinkage.isFinite
+      && neighbourWeight.isFinite && (largestNeighbourWeight?.isFinite ?? true) && (neighboursPerStep ?? 1) > 0
       && [steps, sameRelation, otherRelations, sameSubject, unlisted, shortened, heeded].allSatisfy(
         (0...Self.mostCounted).contains)
   }
@@ -263,15 +270,28 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
       + strangers.map { OutputGoal(prompt: $0, wanted: .unchanged, weight: weight) }
   }
 
+  /// An erasure's neighbours in batches, one a step: of each relation as many in each, where they come relation after relation.
+  func batches<Neighbour>(_ neighbours: [Neighbour]) -> [[Neighbour]] {
+    guard let size = neighboursPerStep, following == .all, neighbours.count > size else { return [neighbours] }
+    let count = (neighbours.count + size - 1) / size
+    return (0..<count).map { batch in
+      stride(from: batch, to: neighbours.count, by: count).map { neighbours[$0] }
+    }
+  }
+
   /// The slots of `neurons` after Adam (Kingma & Ba 2015) has brought the goals' loss down.
   ///
   /// Stops early when the loss is as good as nothing. Deterministic.
   /// - Parameters:
   ///   - questions: Per question, the positions of its goals; see ``ChangeForm/keyed``.
   ///   - subjects: Per subject, the positions of the goals that ask about it.
+  ///   - further: Goals whose turn it is after those of `traced`, a batch a step: the same but for other neighbours. There are
+  ///     none unless every word piece follows.
   func minimize(
-    _ traced: TracedGoals, questions: [[Int]], subjects: [[Int]] = [], neurons: [Neuron]
+    _ traced: TracedGoals, questions: [[Int]], subjects: [[Int]] = [], neurons: [Neuron],
+    further: [[OutputGoal]] = []
   ) -> [ValueSlot] {
+    precondition(further.isEmpty || following == .all)
     guard !neurons.isEmpty else { return [] }
     let model = traced.model
     let hidden = model.configuration.hiddenSize
@@ -287,13 +307,17 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     let heeded =
       form == .free
       ? traced.goals.indices.map { ($0, 1) } : directions.heeded(heeded, of: traced, neurons: neurons)
+    let slots = neurons.map { (layer: $0.layer, index: $0.index) }
     var misled: Set<Int> = []
     func objective(_ following: FollowedPieces, pieces: Set<Int>? = nil) -> SlotObjective {
       SlotObjective(
-        traced.keeping(heeded, following: following), slots: neurons.map { (layer: $0.layer, index: $0.index) },
-        pieces: pieces, lookingAtAll: misled)
+        traced.keeping(heeded, following: following), slots: slots, pieces: pieces, lookingAtAll: misled)
     }
-    var current = objective(following)
+    var turns =
+      [objective(following)]
+      + further.map {
+        SlotObjective(TracedGoals(model, $0, from: traced.lowestLayer, threads: traced.threads), slots: slots)
+      }
     let values = Matrix(rows: directions.weights.rows, columns: hidden)
     var adam = Adam(count: values.rows * hidden)
     func changes() -> [[Float]] {
@@ -302,32 +326,34 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     }
     var isExact = following == .all
     var weight = neighbourWeight
-    func evaluate() -> SlotGradients {
-      current.evaluate(changes(), neighbourFactor: neighbourWeight > 0 ? weight / neighbourWeight : 1)
+    func evaluate(_ step: Int) -> SlotGradients {
+      turns[step % turns.count].evaluate(
+        changes(), neighbourFactor: neighbourWeight > 0 ? weight / neighbourWeight : 1)
     }
     func isReached(_ state: SlotGradients) -> Bool { state.loss <= weight * Self.negligibleDivergence }
     var (step, last) = (0, steps)
     while step < last {
       defer { step += 1 }
       if step > 0, step.isMultiple(of: Self.stepsBetweenLooks) {
-        let found = current.misled(changes(), leavingOut: Self.misleadingShare)
+        let found = turns[0].misled(changes(), leavingOut: Self.misleadingShare)
         misled.formUnion(found)
         if 2 * found.count > heeded.count(where: { traced.goals[$0.0].wantsAnswer }) {
           // What the steps so far have reached counts for little.
           last = step + Self.stepsOnceMisled * steps
           isExact = following == .all
         }
-        if !found.isEmpty { current = objective(isExact ? .all : following, pieces: current.pieces) }
+        if !found.isEmpty { turns[0] = objective(isExact ? .all : following, pieces: turns[0].pieces) }
       }
-      var state = evaluate()
+      var state = evaluate(step)
       if !isExact, step >= last - stepsOfAll || isReached(state) {
-        (current, isExact) = (objective(.all, pieces: current.pieces), true)
-        state = evaluate()
+        (turns[0], isExact) = (objective(.all, pieces: turns[0].pieces), true)
+        state = evaluate(step)
       }
       if isReached(state) { break }
       weight = nextWeight(weight, shareSaid: state.shareSaid, isLate: 2 * step >= last)
       let gradients = directions.gradients(state.gradients, hidden: hidden)
-      adam.step(values, against: gradients, size: Float(rate) * (1 - Float(step) / Float(last)))
+      adam.step(
+        values, against: gradients, size: Float(rate) * (1 - Float(step) / Float(last)), shrinkage: Float(shrinkage))
     }
     return zip(neurons, changes()).map { neuron, change in
       let before = model.weights.valueSlot(layer: neuron.layer, index: neuron.index)

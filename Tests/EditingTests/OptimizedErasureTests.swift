@@ -115,6 +115,39 @@ struct OptimizedErasureTests {
     #expect(try divergence(100) < 0.5 * divergence(nil))
   }
 
+  @Test("take turns in batches, each with its share of every relation, where all word pieces follow")
+  func batches() {
+    var optimization = SlotOptimization.erasure(layerCount: 2)
+    optimization.neighboursPerStep = 3
+    #expect(optimization.batches(Array(0..<7)) == [[0, 3, 6], [1, 4], [2, 5]])
+    #expect(optimization.batches([0, 1, 2]) == [[0, 1, 2]])
+    #expect(optimization.batches([Int]()) == [[]])
+    optimization.neighboursPerStep = nil
+    #expect(optimization.batches(Array(0..<7)) == [Array(0..<7)], "as older records do")
+    (optimization.neighboursPerStep, optimization.following) = (3, .edited)
+    #expect(optimization.batches(Array(0..<7)) == [Array(0..<7)])
+  }
+
+  @Test("stay nearer to what they were when it is not their turn as well")
+  func turns() throws {
+    let all = try questions("R1", facts: 0..<4)
+    let before = model.bert.predict(all.map(\.prompt)) { $1 }
+    /// How far the second batch of two is from what it was.
+    func divergence(_ neighbours: [AttributionTarget]) throws -> Double {
+      var optimization = SlotOptimization.erasure(layerCount: 2)
+      (optimization.steps, optimization.neighbourWeight) = (40, 100)
+      optimization.neighboursPerStep = (all.count + 1) / 2
+      let slots = OptimizedErasure(
+        targets: try questions("R2", facts: 0..<3), answerCount: 3, others: named([neighbours]),
+        optimization: optimization
+      ).valueSlots(of: (0..<4).map { Neuron(layer: 1, index: $0) }, in: model)
+      let after = model.replacing(slots).bert.predict(all.map(\.prompt)) { $1.divergence(from: before[$0]) }
+      return stride(from: 1, to: all.count, by: 2).reduce(0) { $0 + after[$1] }
+    }
+    let first = stride(from: 0, to: all.count, by: 2).map { all[$0] }
+    #expect(try divergence(all) < 0.8 * divergence(first))
+  }
+
   @Test("are all taken, without a trial, where no more are at hand than are wanted")
   func few() throws {
     var calls = 0

@@ -37,7 +37,8 @@ struct OptimizationOptions: ParsableArguments {
 
   @Option(
     help: help(
-      "prompts of other relations that shall stay as they are.", \.otherRelations, erasure: ofErasure(\.otherRelations))
+      "prompts of other relations that shall stay as they are; of an erasure's, each step runs some in turn.",
+      \.otherRelations, erasure: ofErasure(\.otherRelations))
   )
   var otherNeighbours: Int?
 
@@ -130,7 +131,10 @@ struct UpdateOptimizationOptions: ParsableArguments {
 
   @Option(
     help: help(
-      "prompts with one word left out that shall follow too, so that unseen wordings do.", \.shortened))
+      """
+      prompts with one word left out that shall follow too, so that unseen wordings do; of several facts together at \
+      most 400.
+      """, \.shortened))
   var shortenedPrompts: Int?
 
   @Option(
