@@ -271,6 +271,8 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   }
 
   /// An erasure's neighbours in batches, one a step: of each relation as many in each, where they come relation after relation.
+  ///
+  /// Where not every word piece follows, steps are cheap, and all are in one batch.
   func batches<Neighbour>(_ neighbours: [Neighbour]) -> [[Neighbour]] {
     guard let size = neighboursPerStep, following == .all, neighbours.count > size else { return [neighbours] }
     let count = (neighbours.count + size - 1) / size
