@@ -49,7 +49,8 @@ let package = Package(
     .testTarget(name: "BERTTests", dependencies: ["Attribution", "BERT", "Checkpoint", "FixtureFiles", "Kernels"]),
     .testTarget(name: "NeuronsTests", dependencies: ["Attribution", "BERT", "FixtureFiles", "Neurons", "Relations"]),
     .testTarget(
-      name: "EditingTests", dependencies: ["BERT", "Editing", "FixtureFiles", "Kernels", "Neurons", "Relations"]),
+      name: "EditingTests",
+      dependencies: ["BERT", "Editing", "FixtureFiles", "Kernels", "Neurons", "Relations", "Tensors"]),
     .testTarget(
       name: "EvaluationTests",
       dependencies: ["BERT", "Checkpoint", "Editing", "Evaluation", "FixtureFiles", "Kernels", "Neurons", "Relations"]),

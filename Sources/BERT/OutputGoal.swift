@@ -1,7 +1,7 @@
 /// What a model should say at a prompt's `[MASK]`, and how much that counts.
 public struct OutputGoal: Sendable {
   /// What should be said.
-  public enum Wanted: Sendable {
+  public enum Wanted: Sendable, Hashable {
     /// This word piece with at least that probability: the loss is ln(least) − ln P where P is less, else 0.
     case answer(Int, atLeast: Double)
     /// What the model says before anything changes: the loss is the Kullback-Leibler divergence from it.

@@ -50,9 +50,9 @@ public struct SlotObjective: Sendable {
   private struct Part: @unchecked Sendable {
     /// Activations of the slots of the lowest layer, `[rows, slots]`.
     let keys: Matrix
-    /// What the model says before anything moves, `[prompts, pieces]`.
+    /// What the model says before anything moves, `[prompts, pieces]`; empty where no goal is to stay that way.
     let before: Matrix
-    /// Σ p · ln p of each prompt's distribution before.
+    /// Σ p · ln p of each row of ``before``.
     let negativeEntropies: [Double]
     /// Whether probabilities are over the whole vocabulary.
     let looksAtAll: Bool
@@ -103,14 +103,17 @@ public struct SlotObjective: Sendable {
     parts = concurrently(traced.groups.count, threads: traced.threads) { group in
       let stage = traced.stages[group]
       let looksAtAll = !goals.isDisjoint(with: traced.groups[group])
-      let before = (looksAtAll ? model.head : head).logits(stage.states.all)
-      let logs = Matrix(rows: before.rows, columns: before.columns)
-      logs.all.copy(from: before.all)
-      softmax(before.all)
-      logSoftmax(logs.all)
+      var (before, negativeEntropies) = (Matrix(rows: 0, columns: 0), [Double]())
+      if traced.goals[traced.groups[group]].contains(where: { $0.wanted == .unchanged }) {
+        before = (looksAtAll ? model.head : head).logits(stage.states.all)
+        let logs = Matrix(rows: before.rows, columns: before.columns)
+        logs.all.copy(from: before.all)
+        softmax(before.all)
+        logSoftmax(logs.all)
+        negativeEntropies = (0..<logs.rows).map { dot(before.rows($0, count: 1), logs.rows($0, count: 1)) }
+      }
       return Part(
-        keys: stage.keys(of: own, in: model), before: before,
-        negativeEntropies: (0..<logs.rows).map { dot(before.rows($0, count: 1), logs.rows($0, count: 1)) },
+        keys: stage.keys(of: own, in: model), before: before, negativeEntropies: negativeEntropies,
         looksAtAll: looksAtAll)
     }
   }

@@ -43,8 +43,10 @@ public struct OptimizedErasure: EditingMethod {
 
   /// The P that a fact's answer is brought to, as a share of one by the number of the relation's answers.
   static let ownShare = 0.5
-  /// What the trial takes of the steps, of the targets and of the neighbours.
+  /// What the trial takes of the steps, of the targets of a step and of the neighbours.
   static let trialShare = 0.25
+  /// Steps of the trial and its neighbours, at most: which relations it disturbs is soon seen.
+  static let mostTried = (steps: 32, neighbours: 3000)
   /// The part of the neighbours that is drawn by what the trial disturbed; of the rest each relation gives as many.
   static let nearShare = 0.7
   /// The part of the neighbours that one relation gives at most; twice an even part where that is more.
@@ -107,15 +109,16 @@ public struct OptimizedErasure: EditingMethod {
     guard others.reduce(0, { $0 + $1.prompts.count }) > count, others.count > 1 else {
       return try erase(beside: others.flatMap(\.prompts), nil)
     }
-    let each = max(1, Int(Self.trialShare * Double(count)) / others.count)
+    func share(_ whole: Int, upTo most: Int = .max) -> Int { max(1, min(most, Int(Self.trialShare * Double(whole)))) }
+    let each = max(1, share(count, upTo: Self.mostTried.neighbours) / others.count)
     let sample = rightFirst(others.map { _ in 2 * each }, in: model)
     var trial = optimization
-    trial.steps = max(1, Int(Self.trialShare * Double(optimization.steps)))
+    trial.steps = share(optimization.steps, upTo: Self.mostTried.steps)
     // A weight that grew would hide what is disturbed.
     trial.largestNeighbourWeight = nil
+    let asked = share(min(targets.count, optimization.erasedPromptsPerStep ?? targets.count))
     let first = try self.erase(
-      trial, Array(targets.prefix(max(1, Int(Self.trialShare * Double(targets.count))))),
-      beside: sample.flatMap { $0.prefix(each) }, model, lowestLayer, neurons)
+      trial, Array(targets.prefix(asked)), beside: sample.flatMap { $0.prefix(each) }, model, lowestLayer, neurons)
     // What it did not see tells more; a relation that has no more is judged by what there is.
     let unseen = sample.map { $0.count > each ? Array($0.dropFirst(each)) : $0 }
     let shares = Self.shares(of: count, by: divergences(on: unseen, from: model, to: model.replacing(first.slots)))
@@ -127,16 +130,19 @@ public struct OptimizedErasure: EditingMethod {
     _ model: MaskedLanguageModel, _ lowestLayer: Int, _ neurons: (TracedGoals, Range<Int>) throws -> [Neuron]
   ) rethrows -> (neurons: [Neuron], slots: [ValueSlot]) {
     let level = Self.ownShare / Double(max(1, answerCount))
-    let goals = targets.map {
-      OutputGoal(prompt: $0.prompt, wanted: .level($0.answer, at: level), weight: 1 / Double(targets.count))
+    let turns = optimization.turns(targets, neighbours)
+    let goals = turns.map { turn in
+      turn.prompts.map {
+        OutputGoal(prompt: $0.prompt, wanted: .level($0.answer, at: level), weight: 1 / Double(turn.prompts.count))
+      } + optimization.staying(turn.neighbours.map(\.prompt))
     }
-    let batches = optimization.batches(neighbours).map { goals + optimization.staying($0.map(\.prompt)) }
-    let traced = TracedGoals(model.bert, batches[0], from: lowestLayer, threads: threads)
-    let chosen = try neurons(traced, targets.indices)
-    let questions = Dictionary(grouping: targets.indices, by: { targets[$0].answer }).sorted { $0.key < $1.key }
+    let traced = TracedGoals(model.bert, goals[0], from: lowestLayer, threads: threads)
+    let own = turns[0].prompts
+    let chosen = try neurons(traced, own.indices)
+    let questions = Dictionary(grouping: own.indices, by: { own[$0].answer }).sorted { $0.key < $1.key }
     let slots = withProductThreads(threads) {
       optimization.minimize(
-        traced, questions: questions.map(\.value), neurons: chosen, further: Array(batches.dropFirst()))
+        traced, questions: questions.map(\.value), neurons: chosen, further: Array(goals.dropFirst()))
     }
     return (chosen, slots)
   }

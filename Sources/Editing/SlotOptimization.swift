@@ -56,13 +56,26 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public var neighbourWeight: Double
   /// What that weight of an erasure grows to at most, where the relation is forgotten; nil where it stays as it is.
   public var largestNeighbourWeight: Double?
+  /// An erasure has forgotten its relation when it says at most this share of the answers still; nil for
+  /// ``forgottenShareBefore``.
+  public var forgottenShare: Double?
   /// Prompts of the relation's other facts that are neighbours, one a fact; an erasure has none.
   public var sameRelation: Int
   /// Prompts of other relations' facts that are neighbours, one a fact.
   public var otherRelations: Int
+  /// Prompts of an erased relation that the erasure asks, at most; nil for ``erasedPromptsBefore``.
+  public var erasedPrompts: Int?
+  /// Of these, how many each step runs, others every time until all have had their turn; nil for all in every step.
+  public var erasedPromptsPerStep: Int?
   /// Of an erasure's neighbours, about how many each step runs, others every time until all have had their turn; nil for all
   /// in every step.
   public var neighboursPerStep: Int?
+  /// Whether what the edit's own prompts should say is a probability among all word pieces from the first step on; else among
+  /// those that matter, as long as that does not mislead (``SlotObjective/misled(_:leavingOut:)``).
+  ///
+  /// An erasure that does not look drives the answers' place to pieces that the model says nowhere, and all answers of the
+  /// relation down with them.
+  public var looksAtAllPieces: Bool
   /// Prompts about the edited subject that are neighbours, of other relations that have facts about it.
   public var sameSubject: Int
   /// Prompts about the edited subject that are neighbours, of relations that have no facts about it.
@@ -88,17 +101,20 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// The defaults of an erasure in a model with so many layers, of which it edits the upper two thirds.
   public static func erasure(layerCount: Int) -> SlotOptimization {
     SlotOptimization(
-      slots: 128, layers: max(1, (2 * layerCount + 1) / 3), subjectLayers: .absent, confidence: 0.9, steps: 130,
-      rate: 0.05, shrinkage: 0.3, neighbourWeight: 20, largestNeighbourWeight: 1000, sameRelation: 0,
-      otherRelations: 12000, neighboursPerStep: 1500, heeded: 1500, form: .free, following: .all)
+      slots: 128, layers: max(1, (2 * layerCount + 1) / 3), subjectLayers: .absent, confidence: 0.9, steps: 300,
+      rate: 0.05, shrinkage: 0.3, neighbourWeight: 20, largestNeighbourWeight: 1000, forgottenShare: 0.03,
+      sameRelation: 0, otherRelations: 24000, erasedPrompts: 4800, erasedPromptsPerStep: 600, neighboursPerStep: 1500,
+      looksAtAllPieces: true, heeded: 1500, form: .free, following: .all)
   }
 
   /// All of it.
   public init(
     slots: Int, layers: Int, subjectLayers: SubjectLayers = .absent, confidence: Double, steps: Int, rate: Double,
-    shrinkage: Double = 0, neighbourWeight: Double, largestNeighbourWeight: Double? = nil, sameRelation: Int,
-    otherRelations: Int, neighboursPerStep: Int? = nil, sameSubject: Int = 0, unlisted: Int = 0, shortened: Int = 0,
-    insists: Bool = false, heeded: Int = 48, form: ChangeForm, following: FollowedPieces = .edited
+    shrinkage: Double = 0, neighbourWeight: Double, largestNeighbourWeight: Double? = nil,
+    forgottenShare: Double? = nil, sameRelation: Int, otherRelations: Int, erasedPrompts: Int? = nil,
+    erasedPromptsPerStep: Int? = nil,
+    neighboursPerStep: Int? = nil, looksAtAllPieces: Bool = false, sameSubject: Int = 0, unlisted: Int = 0,
+    shortened: Int = 0, insists: Bool = false, heeded: Int = 48, form: ChangeForm, following: FollowedPieces = .edited
   ) {
     self.slots = slots
     self.layers = layers
@@ -109,9 +125,13 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     self.shrinkage = shrinkage
     self.neighbourWeight = neighbourWeight
     self.largestNeighbourWeight = largestNeighbourWeight
+    self.forgottenShare = forgottenShare
     self.sameRelation = sameRelation
     self.otherRelations = otherRelations
+    self.erasedPrompts = erasedPrompts
+    self.erasedPromptsPerStep = erasedPromptsPerStep
     self.neighboursPerStep = neighboursPerStep
+    self.looksAtAllPieces = looksAtAllPieces
     self.sameSubject = sameSubject
     self.unlisted = unlisted
     self.shortened = shortened
@@ -139,9 +159,13 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     shrinkage = try fields.decodeIfPresent(Double.self, forKey: .shrinkage) ?? 0
     neighbourWeight = try fields.decode(Double.self, forKey: .neighbourWeight)
     largestNeighbourWeight = try fields.decodeIfPresent(Double.self, forKey: .largestNeighbourWeight)
+    forgottenShare = try fields.decodeIfPresent(Double.self, forKey: .forgottenShare)
     sameRelation = try fields.decode(Int.self, forKey: .sameRelation)
     otherRelations = try fields.decode(Int.self, forKey: .otherRelations)
+    erasedPrompts = try fields.decodeIfPresent(Int.self, forKey: .erasedPrompts)
+    erasedPromptsPerStep = try fields.decodeIfPresent(Int.self, forKey: .erasedPromptsPerStep)
     neighboursPerStep = try fields.decodeIfPresent(Int.self, forKey: .neighboursPerStep)
+    looksAtAllPieces = try fields.decodeIfPresent(Bool.self, forKey: .looksAtAllPieces) ?? false
     sameSubject = try fields.decodeIfPresent(Int.self, forKey: .sameSubject) ?? 0
     unlisted = try fields.decodeIfPresent(Int.self, forKey: .unlisted) ?? 0
     shortened = try fields.decodeIfPresent(Int.self, forKey: .shortened) ?? 0
@@ -186,7 +210,8 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// Whether every number is one that an optimisation can be run with.
   public var isSound: Bool {
     slots > 0 && layers > 0 && confidence > 0 && confidence < 1 && rate.isFinite && shrinkage.isFinite
-      && neighbourWeight.isFinite && (largestNeighbourWeight?.isFinite ?? true) && (neighboursPerStep ?? 1) > 0
+      && neighbourWeight.isFinite && (largestNeighbourWeight?.isFinite ?? true) && (forgottenShare?.isFinite ?? true)
+      && [neighboursPerStep, erasedPrompts, erasedPromptsPerStep].allSatisfy { ($0 ?? 1) > 0 }
       && [steps, sameRelation, otherRelations, sameSubject, unlisted, shortened, heeded].allSatisfy(
         (0...Self.mostCounted).contains)
   }
@@ -233,9 +258,9 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// How many times the steps it begins anew with where that is so on most of the prompts.
   static let stepsOnceMisled = 4
 
-  /// An erasure has forgotten its relation when it says at most this share of the answers still; on prompts that it does not
-  /// see it says several times as many.
-  static let forgottenShare = 0.01
+  /// What erasures took for ``forgottenShare`` that asked the same prompts in every step; on those that it does not see
+  /// such an erasure says several times as many answers.
+  static let forgottenShareBefore = 0.01
 
   /// What the neighbours' weight grows by in a step that finds the relation forgotten, and shrinks by in one that does not.
   static let weightGrowth = 1.15
@@ -255,7 +280,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
       return isLate && insists && shareSaid < Self.taughtShare
         ? max(Self.leastWeightShare * neighbourWeight, weight / Self.weightGrowth) : weight
     }
-    return shareSaid <= Self.forgottenShare
+    return shareSaid <= forgottenShare ?? Self.forgottenShareBefore
       ? max(weight, min(largest, weight * Self.weightGrowth)) : max(neighbourWeight, weight / Self.weightGrowth)
   }
 
@@ -270,9 +295,23 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
       + strangers.map { OutputGoal(prompt: $0, wanted: .unchanged, weight: weight) }
   }
 
-  /// An erasure's neighbours in batches, one a step: of each relation as many in each, where they come relation after relation.
+  /// Prompts of an erased relation that older erasures were made from, at most.
+  public static let erasedPromptsBefore = 600
+
+  /// An erased relation's prompts and its neighbours in batches, one a step, until all of both have had their turn: as many
+  /// prompts in each, and of each relation as many neighbours, where they come relation after relation.
   ///
   /// Where not every word piece follows, steps are cheap, and all are in one batch.
+  func turns<Prompt>(_ prompts: [Prompt], _ neighbours: [Prompt]) -> [(prompts: [Prompt], neighbours: [Prompt])] {
+    let others = batches(neighbours)
+    let size = following == .all ? min(prompts.count, erasedPromptsPerStep ?? prompts.count) : prompts.count
+    let count = max(others.count, (prompts.count + size - 1) / max(1, size))
+    return (0..<count).map { turn in
+      ((0..<size).map { prompts[(turn * size + $0) % prompts.count] }, others[turn % others.count])
+    }
+  }
+
+  /// An erasure's neighbours in batches: of each relation as many in each, where they come relation after relation.
   func batches<Neighbour>(_ neighbours: [Neighbour]) -> [[Neighbour]] {
     guard let size = neighboursPerStep, following == .all, neighbours.count > size else { return [neighbours] }
     let count = (neighbours.count + size - 1) / size
@@ -287,7 +326,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// - Parameters:
   ///   - questions: Per question, the positions of its goals; see ``ChangeForm/keyed``.
   ///   - subjects: Per subject, the positions of the goals that ask about it.
-  ///   - further: Goals whose turn it is after those of `traced`, a batch a step: the same but for other neighbours. There are
+  ///   - further: Goals whose turn it is after those of `traced`, a batch a step: other ones of the same kinds. There are
   ///     none unless every word piece follows.
   func minimize(
     _ traced: TracedGoals, questions: [[Int]], subjects: [[Int]] = [], neurons: [Neuron],
@@ -310,7 +349,10 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
       form == .free
       ? traced.goals.indices.map { ($0, 1) } : directions.heeded(heeded, of: traced, neurons: neurons)
     let slots = neurons.map { (layer: $0.layer, index: $0.index) }
-    var misled: Set<Int> = []
+    func own(_ goals: [OutputGoal]) -> Set<Int> {
+      looksAtAllPieces ? Set(goals.indices.filter { goals[$0].wanted != .unchanged }) : []
+    }
+    var misled = own(heeded.map { traced.goals[$0.0] })
     func objective(_ following: FollowedPieces, pieces: Set<Int>? = nil) -> SlotObjective {
       SlotObjective(
         traced.keeping(heeded, following: following), slots: slots, pieces: pieces, lookingAtAll: misled)
@@ -318,7 +360,9 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     var turns =
       [objective(following)]
       + further.map {
-        SlotObjective(TracedGoals(model, $0, from: traced.lowestLayer, threads: traced.threads), slots: slots)
+        SlotObjective(
+          TracedGoals(model, $0, from: traced.lowestLayer, threads: traced.threads), slots: slots,
+          lookingAtAll: own($0))
       }
     let values = Matrix(rows: directions.weights.rows, columns: hidden)
     var adam = Adam(count: values.rows * hidden)

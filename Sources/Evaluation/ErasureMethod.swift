@@ -65,9 +65,6 @@ public enum ErasureMethod: Sendable, Hashable {
     }
   }
 
-  /// Prompts of the relation that an optimised erasure is made from, at most.
-  static let promptCount = 600
-
   static func optimized(
     _ parameters: SlotOptimization, _ relation: Relation, _ facts: [Fact], keepsOthers: Bool,
     neighbourShares: [String: Int]? = nil, in model: MaskedLanguageModel, catalogue: RelationCatalogue,
@@ -77,7 +74,9 @@ public enum ErasureMethod: Sendable, Hashable {
     var generator = SeededGenerator(seed: seed &+ 2)
     let prompts = facts.flatMap { fact in relation.prompts(for: fact).map { (prompt: $0, fact: fact) } }
     // An answer of several pieces is forgotten with its first.
-    let targets = try prompts.shuffled(using: &generator).prefix(Self.promptCount).map {
+    let targets = try prompts.shuffled(using: &generator).prefix(
+      parameters.erasedPrompts ?? SlotOptimization.erasedPromptsBefore
+    ).map {
       try model.factors($0.prompt, answer: $0.fact.answer, order: order)[0].naming($0.fact.subject, in: model)
     }
     let neighbours = Neighbours(

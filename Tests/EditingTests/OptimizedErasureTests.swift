@@ -3,6 +3,7 @@ import FixtureFiles
 import Foundation
 import Neurons
 import Relations
+import Tensors
 import Testing
 
 @testable import Editing
@@ -126,6 +127,57 @@ struct OptimizedErasureTests {
     #expect(optimization.batches(Array(0..<7)) == [Array(0..<7)], "as older records do")
     (optimization.neighboursPerStep, optimization.following) = (3, .edited)
     #expect(optimization.batches(Array(0..<7)) == [Array(0..<7)])
+  }
+
+  @Test("take turns beside the erased relation's prompts, as many of these in each, until all of both had theirs")
+  func ownTurns() {
+    var optimization = SlotOptimization.erasure(layerCount: 2)
+    (optimization.erasedPromptsPerStep, optimization.neighboursPerStep) = (2, 3)
+    func turns(_ prompts: Range<Int>, _ neighbours: Range<Int>) -> [[[Int]]] {
+      optimization.turns(Array(prompts), Array(neighbours)).map { [$0.prompts, $0.neighbours] }
+    }
+    #expect(turns(0..<3, 10..<17) == [[[0, 1], [10, 13, 16]], [[2, 0], [11, 14]], [[1, 2], [12, 15]]])
+    #expect(turns(0..<5, 10..<12) == [[[0, 1], [10, 11]], [[2, 3], [10, 11]], [[4, 0], [10, 11]]])
+    #expect(turns(0..<1, 10..<10) == [[[0], []]])
+    optimization.erasedPromptsPerStep = nil
+    #expect(turns(0..<3, 10..<14) == [[[0, 1, 2], [10, 12]], [[0, 1, 2], [11, 13]]], "as older records do")
+    (optimization.erasedPromptsPerStep, optimization.following) = (2, .edited)
+    #expect(turns(0..<3, 10..<14) == [[[0, 1, 2], [10, 11, 12, 13]]])
+  }
+
+  @Test("forgets the prompts that are not asked in the first step as well")
+  func forgets() throws {
+    let all = try questions("R2", facts: 0..<5)
+    let (first, second) = (Array(all.prefix(all.count / 2)), Array(all.dropFirst(all.count / 2)))
+    /// The mean distance of the second half's answers from their level, in nats.
+    func distance(_ targets: [AttributionTarget]) throws -> Double {
+      var optimization = SlotOptimization.erasure(layerCount: 2)
+      (optimization.steps, optimization.erasedPromptsPerStep) = (100, first.count)
+      let slots = OptimizedErasure(targets: targets, answerCount: 500, others: [], optimization: optimization)
+        .valueSlots(of: (0..<8).map { Neuron(layer: 1, index: $0) }, in: model)
+      let found = model.replacing(slots).bert.predict(second.map(\.prompt)) { $1.probability(of: second[$0].answer) }
+      return found.reduce(0) { $0 + abs(log($1 / 0.001)) } / Double(found.count)
+    }
+    let (asked, unasked) = try (distance(first + second), distance(first))
+    #expect(asked < 0.5 * unasked)
+  }
+
+  @Test(
+    "brings an answer to its level among all word pieces, also those that it left out before", arguments: [true, false])
+  func allPieces(looksAtAll: Bool) throws {
+    // Unlikely pieces, each below what matters, that together make a twentieth.
+    var weights = model.bert.weights
+    weights.decoderBias = Tensor(
+      shape: weights.decoderBias.shape, values: weights.decoderBias.values.enumerated().map { $1 - ($0 < 20 ? 0 : 5) })
+    let bert = BERT(configuration: model.bert.configuration, weights: weights)
+    let prompt = try questions("R2", facts: 0..<1)[0].prompt
+    var optimization = SlotOptimization.erasure(layerCount: 2)
+    (optimization.steps, optimization.looksAtAllPieces, optimization.shrinkage) = (200, looksAtAll, 0)
+    let traced = TracedGoals(bert, [OutputGoal(prompt: prompt, wanted: .level(3, at: 0.3), weight: 1)], from: 1)
+    let slots = optimization.minimize(traced, questions: [[0]], neurons: [Neuron(layer: 1, index: 0)])
+    let found = bert.replacing(slots).predict([prompt]) { $1.probability(of: 3) }[0]
+    // Adam's last steps are of 0.05 / 200 a value.
+    #expect((abs(found - 0.3) < 0.002) == looksAtAll)
   }
 
   @Test("stay nearer to what they were when it is not their turn as well")

@@ -91,6 +91,7 @@ struct SlotOptimizationTests {
       try JSONDecoder().decode(SlotOptimization.self, from: Data(oneLayer.utf8)).subjectLayers == .numbers([3]))
     #expect(found.isSound && found.heeded >= 1_000_000, "all neighbours, however many")
     #expect(found.following == .all && found.largestNeighbourWeight == nil && found.neighboursPerStep == nil)
+    #expect(found.forgottenShare == nil && found.erasedPrompts == nil && found.erasedPromptsPerStep == nil)
     for now in [SlotOptimization.update, .erasure(layerCount: 6)] {
       #expect(try JSONDecoder().decode(SlotOptimization.self, from: JSONEncoder().encode(now)) == now)
     }
@@ -99,13 +100,15 @@ struct SlotOptimizationTests {
   @Test("an erasure's weight of neighbours grows while the relation is forgotten and falls back while it is not")
   func nextWeight() {
     var erasure = SlotOptimization.erasure(layerCount: 6)
-    (erasure.neighbourWeight, erasure.largestNeighbourWeight) = (20, 30)
+    (erasure.neighbourWeight, erasure.largestNeighbourWeight, erasure.forgottenShare) = (20, 30, nil)
     var weights = [20.0]
     for said in [1, 0.02, 0.01, 0, 0, 0, 0.011, 0.5, 0.5, 0.5, 0.5] {
       weights.append(erasure.nextWeight(weights[weights.count - 1], shareSaid: said, isLate: false))
     }
     #expect(weights[1] == 20 && weights[2] == 20 && weights[3] == 23 && weights[6] == 30 && weights[7] < 30)
     #expect(weights.last == 20, "never below the one that is given")
+    erasure.forgottenShare = 0.1
+    #expect(erasure.nextWeight(20, shareSaid: 0.1, isLate: false) == 23)
     // One that is given stays, however large it is.
     (erasure.neighbourWeight, erasure.largestNeighbourWeight) = (60, 30)
     #expect(erasure.nextWeight(60, shareSaid: 0, isLate: true) == 60)
