@@ -101,10 +101,10 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// The defaults of an erasure in a model with so many layers, of which it edits the upper two thirds.
   public static func erasure(layerCount: Int) -> SlotOptimization {
     SlotOptimization(
-      slots: 128, layers: max(1, (2 * layerCount + 1) / 3), subjectLayers: .absent, confidence: 0.9, steps: 300,
-      rate: 0.05, shrinkage: 0.3, neighbourWeight: 20, largestNeighbourWeight: 1000, forgottenShare: 0.03,
+      slots: 128, layers: max(1, (2 * layerCount + 1) / 3), subjectLayers: .absent, confidence: 0.9, steps: 200,
+      rate: 0.05, shrinkage: 0.3, neighbourWeight: 20, largestNeighbourWeight: 200, forgottenShare: 0.03,
       sameRelation: 0, otherRelations: 24000, erasedPrompts: 4800, erasedPromptsPerStep: 600, neighboursPerStep: 1500,
-      looksAtAllPieces: true, heeded: 1500, form: .free, following: .all)
+      heeded: 1500, form: .free, following: .all)
   }
 
   /// All of it.
