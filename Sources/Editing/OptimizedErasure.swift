@@ -12,7 +12,8 @@ import Neurons
 ///
 /// An erasure disturbs few relations, those that ask nearly the same, and these much. So a short trial beside as many
 /// neighbours of each relation comes first. Then the neighbours are drawn anew, most of them from the relations that it
-/// disturbed, and the erasure is made. Prompts that the model answers rightly go first: there is something to keep.
+/// disturbed, and the erasure is made. Prompts that the model answers rightly go first: there is something to keep. Of many
+/// prompts of either kind each step runs some, in turn.
 public struct OptimizedErasure: EditingMethod {
   /// Prompts of the relation with the word piece each should no longer prefer.
   public let targets: [AttributionTarget]

@@ -73,8 +73,9 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// Whether what the edit's own prompts should say is a probability among all word pieces from the first step on; else among
   /// those that matter, as long as that does not mislead (``SlotObjective/misled(_:leavingOut:)``).
   ///
-  /// An erasure that does not look drives the answers' place to pieces that the model says nowhere, and all answers of the
-  /// relation down with them.
+  /// Where its neighbours weigh several hundreds, an erasure that does not look drives the answers' place to pieces that the
+  /// model says nowhere, and all answers of the relation down with them. One that looks ends at its level, which in a
+  /// relation of few answers may still be the largest P.
   public var looksAtAllPieces: Bool
   /// Prompts about the edited subject that are neighbours, of other relations that have facts about it.
   public var sameSubject: Int
