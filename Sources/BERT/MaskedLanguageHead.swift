@@ -173,6 +173,22 @@ struct MaskedLanguageHead {
         loss += goal.weight * abs(excess)
         weight = excess > 0 ? -goal.weight : goal.weight
         distribution[row, column] -= 1
+      case .amid(let piece, let others):
+        guard let column = columns[piece] else {
+          preconditionFailure("a goal's word piece is always among the columns")
+        }
+        let rivals = others.compactMap { columns[$0] }
+        let share = 1 / Double(max(1, rivals.count))
+        let own = Double(logs[row, column])
+        let excess = own - rivals.reduce(0) { $0 + Double(logs[row, $1]) } * share
+        answer = SlotGradients.Answer(
+          probability: exp(own), isLikeliest: rivals.allSatisfy { Double(logs[row, $0]) <= own })
+        loss += weight * abs(excess)
+        weight = excess > 0 ? weight : -weight
+        // The softmax's denominator is in both logarithms, so that only the pieces named have a gradient.
+        scale(gradient, by: 0)
+        distribution[row, column] = 1
+        for rival in rivals { distribution[row, rival] = -Float(share) }
       }
       answers.append(answer)
       scale(gradient, by: Float(weight))

@@ -8,6 +8,8 @@ public struct OutputGoal: Sendable {
     case unchanged
     /// This word piece with about that probability: the loss is |ln P − ln p|.
     case level(Int, at: Double)
+    /// This word piece about as likely as these others are on the whole: the loss is |ln P − mean of their ln P|.
+    case amid(Int, others: [Int])
   }
 
   /// The prompt.

@@ -16,7 +16,7 @@ public struct SlotGradients: Sendable {
   public struct Answer: Sendable, Hashable {
     /// Its P.
     public let probability: Double
-    /// Whether no word piece that matters is likelier.
+    /// Whether no word piece that matters is likelier, or none of the others of ``OutputGoal/Wanted/amid(_:others:)``.
     public let isLikeliest: Bool
   }
 
@@ -82,6 +82,7 @@ public struct SlotObjective: Sendable {
     for goal in traced.goals {
       switch goal.wanted {
       case .answer(let piece, _), .level(let piece, _): pieces.insert(piece)
+      case .amid(let piece, let others): pieces.formUnion(others + [piece])
       case .unchanged: break
       }
     }
@@ -148,7 +149,7 @@ public struct SlotObjective: Sendable {
   /// An answer that the model hardly knows lies so near to thousands of others unknown to it that it can win among the pieces
   /// that matter while those left out win over all.
   public func misled(_ changes: [[Float]], leavingOut share: Double) -> Set<Int> {
-    let (model, moves) = (traced.model, moves(changes))
+    let (model, moves, sorted) = (traced.model, moves(changes), pieces.sorted())
     let wanting = zip(traced.groups, parts).map { group, part in
       part.looksAtAll ? [] : group.filter { traced.goals[$0].wantsAnswer }
     }
@@ -160,7 +161,7 @@ public struct SlotObjective: Sendable {
       let all = model.head.logits(ForwardPass.gather(states.all, rows).all)
       softmax(all.all)
       return wanting[group].enumerated().filter { row, _ in
-        1 - pieces.reduce(0.0) { $0 + Double(all[row, $1]) } > share
+        1 - sorted.reduce(0.0) { $0 + Double(all[row, $1]) } > share
       }.map(\.element)
     }
     return Set(found.joined())

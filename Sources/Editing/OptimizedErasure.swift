@@ -6,9 +6,10 @@ import Neurons
 /// An erasure of a relation by optimisation: one set of value slots after which every fact's answer is no more likely
 /// than the relation's other answers, while other relations stay.
 ///
-/// Minimises the mean over the relation's prompts of |ln P(t) − ln m| plus weight · mean KL(before ‖ now) over
-/// neighbours. m is ``ownShare`` of an even share among the relation's answers, so that t ends among the others, and not at
-/// the level of noise in a vocabulary of thousands; what is taken from t goes to what the model holds likely besides.
+/// Minimises the mean over the relation's prompts of |ln P(t) − mean of ln P of the relation's other answers| plus weight ·
+/// mean KL(before ‖ now) over neighbours. So t ends amid the others, and neither it nor they need to go to noise. Where there
+/// are no others, and in older erasures (``Forgetting/evenShare``), it is |ln P(t) − ln m| instead, with m ``ownShare`` of an
+/// even share among the relation's answers.
 ///
 /// An erasure disturbs few relations, those that ask nearly the same, and these much. So a short trial beside as many
 /// neighbours of each relation comes first. Then the neighbours are drawn anew, most of them from the relations that it
@@ -19,6 +20,8 @@ public struct OptimizedErasure: EditingMethod {
   public let targets: [AttributionTarget]
   /// How many answers the relation has.
   public let answerCount: Int
+  /// Their first word pieces.
+  public let answers: [Int]
   /// Another relation and the prompts from which its neighbours are taken, in that order, with their right answers.
   public struct OtherRelation: Sendable {
     /// The relation's name.
@@ -42,7 +45,7 @@ public struct OptimizedErasure: EditingMethod {
   /// Threads to use.
   public let threads: ThreadCount
 
-  /// The P that a fact's answer is brought to, as a share of one by the number of the relation's answers.
+  /// The P that a fact's answer is brought to with ``Forgetting/evenShare``, as a share of one by the number of the relation's answers.
   static let ownShare = 0.5
   /// What the trial takes of the steps, of the targets of a step and of the neighbours.
   static let trialShare = 0.25
@@ -57,11 +60,13 @@ public struct OptimizedErasure: EditingMethod {
 
   /// An erasure of what `targets` ask.
   public init(
-    targets: [AttributionTarget], answerCount: Int, others: [OtherRelation], neighbourShares: [String: Int]? = nil,
+    targets: [AttributionTarget], answerCount: Int, answers: [Int] = [], others: [OtherRelation],
+    neighbourShares: [String: Int]? = nil,
     optimization: SlotOptimization, threads: ThreadCount = .allCores
   ) {
     self.targets = targets
     self.answerCount = answerCount
+    self.answers = answers
     self.others = others.filter { !$0.prompts.isEmpty }
     self.neighbourShares = neighbourShares
     self.optimization = optimization
@@ -130,17 +135,29 @@ public struct OptimizedErasure: EditingMethod {
     _ optimization: SlotOptimization, _ targets: [AttributionTarget], beside neighbours: [AttributionTarget],
     _ model: MaskedLanguageModel, _ lowestLayer: Int, _ neurons: (TracedGoals, Range<Int>) throws -> [Neuron]
   ) rethrows -> (neurons: [Neuron], slots: [ValueSlot]) {
-    let level = Self.ownShare / Double(max(1, answerCount))
+    let rivals = Dictionary(
+      uniqueKeysWithValues: Set(targets.map(\.answer)).map { own in (own, answers.filter { $0 != own }) })
+    func wanted(_ answer: Int) -> OutputGoal.Wanted {
+      if optimization.forgetting == .amid, let others = rivals[answer], !others.isEmpty {
+        return .amid(answer, others: others)
+      }
+      return .level(answer, at: Self.ownShare / Double(max(1, answerCount)))
+    }
     let turns = optimization.turns(targets, neighbours)
     let goals = turns.map { turn in
       turn.prompts.map {
-        OutputGoal(prompt: $0.prompt, wanted: .level($0.answer, at: level), weight: 1 / Double(turn.prompts.count))
+        OutputGoal(prompt: $0.prompt, wanted: wanted($0.answer), weight: 1 / Double(turn.prompts.count))
       } + optimization.staying(turn.neighbours.map(\.prompt))
     }
     let traced = TracedGoals(model.bert, goals[0], from: lowestLayer, threads: threads)
     let own = turns[0].prompts
     let chosen = try neurons(traced, own.indices)
     let questions = Dictionary(grouping: own.indices, by: { own[$0].answer }).sorted { $0.key < $1.key }
+    var optimization = optimization
+    if optimization.forgetting == .amid, !answers.isEmpty {
+      optimization.forgottenShare =
+        (optimization.forgottenShare ?? SlotOptimization.forgottenShareBefore) + 1 / Double(answers.count)
+    }
     let slots = withProductThreads(threads) {
       optimization.minimize(
         traced, questions: questions.map(\.value), neurons: chosen, further: Array(goals.dropFirst()))

@@ -36,6 +36,15 @@ public enum SubjectLayers: Sendable, Hashable, Codable, RawRepresentable {
   }
 }
 
+/// When an erased answer counts as forgotten.
+public enum Forgetting: String, Sendable, Hashable, Codable {
+  /// At half of an even share among the relation's answers, as erasures were made at first. It may still be the likeliest of
+  /// them, where all of them are brought down to noise.
+  case evenShare
+  /// When it is about as likely as the relation's other answers are on the whole, so that they do not tell it apart.
+  case amid
+}
+
 /// How value slots are optimised; kept in the record.
 public struct SlotOptimization: Sendable, Hashable, Codable {
   /// Value slots at most, for each fact of an update and for a whole erasure.
@@ -56,8 +65,10 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public var neighbourWeight: Double
   /// What that weight of an erasure grows to at most, where the relation is forgotten; nil where it stays as it is.
   public var largestNeighbourWeight: Double?
-  /// An erasure has forgotten its relation when it says at most this share of the answers still; nil for
-  /// ``forgottenShareBefore``.
+  /// When an answer counts as forgotten.
+  public var forgetting: Forgetting
+  /// An erasure has forgotten its relation when it says at most this share of the answers still, with
+  /// ``Forgetting/amid`` besides what chance says; nil for ``forgottenShareBefore``.
   public var forgottenShare: Double?
   /// Prompts of the relation's other facts that are neighbours, one a fact; an erasure has none.
   public var sameRelation: Int
@@ -70,13 +81,6 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// Of an erasure's neighbours, about how many each step runs, others every time until all have had their turn; nil for all
   /// in every step.
   public var neighboursPerStep: Int?
-  /// Whether what the edit's own prompts should say is a probability among all word pieces from the first step on; else among
-  /// those that matter, as long as that does not mislead (``SlotObjective/misled(_:leavingOut:)``).
-  ///
-  /// Where its neighbours weigh several hundreds, an erasure that does not look drives the answers' place to pieces that the
-  /// model says nowhere, and all answers of the relation down with them. One that looks ends at its level, which in a
-  /// relation of few answers may still be the largest P.
-  public var looksAtAllPieces: Bool
   /// Prompts about the edited subject that are neighbours, of other relations that have facts about it.
   public var sameSubject: Int
   /// Prompts about the edited subject that are neighbours, of relations that have no facts about it.
@@ -103,7 +107,8 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public static func erasure(layerCount: Int) -> SlotOptimization {
     SlotOptimization(
       slots: 128, layers: max(1, (2 * layerCount + 1) / 3), subjectLayers: .absent, confidence: 0.9, steps: 200,
-      rate: 0.05, shrinkage: 0.3, neighbourWeight: 20, largestNeighbourWeight: 200, forgottenShare: 0.03,
+      rate: 0.05, shrinkage: 0.3, neighbourWeight: 20, largestNeighbourWeight: 1000, forgetting: .amid,
+      forgottenShare: 0.03,
       sameRelation: 0, otherRelations: 24000, erasedPrompts: 4800, erasedPromptsPerStep: 600, neighboursPerStep: 1500,
       heeded: 1500, form: .free, following: .all)
   }
@@ -112,9 +117,11 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public init(
     slots: Int, layers: Int, subjectLayers: SubjectLayers = .absent, confidence: Double, steps: Int, rate: Double,
     shrinkage: Double = 0, neighbourWeight: Double, largestNeighbourWeight: Double? = nil,
-    forgottenShare: Double? = nil, sameRelation: Int, otherRelations: Int, erasedPrompts: Int? = nil,
+    forgetting: Forgetting = .evenShare, forgottenShare: Double? = nil, sameRelation: Int, otherRelations: Int,
+    erasedPrompts: Int? = nil,
     erasedPromptsPerStep: Int? = nil,
-    neighboursPerStep: Int? = nil, looksAtAllPieces: Bool = false, sameSubject: Int = 0, unlisted: Int = 0,
+    neighboursPerStep: Int? = nil, sameSubject: Int = 0,
+    unlisted: Int = 0,
     shortened: Int = 0, insists: Bool = false, heeded: Int = 48, form: ChangeForm, following: FollowedPieces = .edited
   ) {
     self.slots = slots
@@ -126,13 +133,13 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     self.shrinkage = shrinkage
     self.neighbourWeight = neighbourWeight
     self.largestNeighbourWeight = largestNeighbourWeight
+    self.forgetting = forgetting
     self.forgottenShare = forgottenShare
     self.sameRelation = sameRelation
     self.otherRelations = otherRelations
     self.erasedPrompts = erasedPrompts
     self.erasedPromptsPerStep = erasedPromptsPerStep
     self.neighboursPerStep = neighboursPerStep
-    self.looksAtAllPieces = looksAtAllPieces
     self.sameSubject = sameSubject
     self.unlisted = unlisted
     self.shortened = shortened
@@ -160,13 +167,13 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     shrinkage = try fields.decodeIfPresent(Double.self, forKey: .shrinkage) ?? 0
     neighbourWeight = try fields.decode(Double.self, forKey: .neighbourWeight)
     largestNeighbourWeight = try fields.decodeIfPresent(Double.self, forKey: .largestNeighbourWeight)
+    forgetting = try fields.decodeIfPresent(Forgetting.self, forKey: .forgetting) ?? .evenShare
     forgottenShare = try fields.decodeIfPresent(Double.self, forKey: .forgottenShare)
     sameRelation = try fields.decode(Int.self, forKey: .sameRelation)
     otherRelations = try fields.decode(Int.self, forKey: .otherRelations)
     erasedPrompts = try fields.decodeIfPresent(Int.self, forKey: .erasedPrompts)
     erasedPromptsPerStep = try fields.decodeIfPresent(Int.self, forKey: .erasedPromptsPerStep)
     neighboursPerStep = try fields.decodeIfPresent(Int.self, forKey: .neighboursPerStep)
-    looksAtAllPieces = try fields.decodeIfPresent(Bool.self, forKey: .looksAtAllPieces) ?? false
     sameSubject = try fields.decodeIfPresent(Int.self, forKey: .sameSubject) ?? 0
     unlisted = try fields.decodeIfPresent(Int.self, forKey: .unlisted) ?? 0
     shortened = try fields.decodeIfPresent(Int.self, forKey: .shortened) ?? 0
@@ -211,7 +218,8 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// Whether every number is one that an optimisation can be run with.
   public var isSound: Bool {
     slots > 0 && layers > 0 && confidence > 0 && confidence < 1 && rate.isFinite && shrinkage.isFinite
-      && neighbourWeight.isFinite && (largestNeighbourWeight?.isFinite ?? true) && (forgottenShare?.isFinite ?? true)
+      && rate > 0 && shrinkage >= 0 && neighbourWeight.isFinite && neighbourWeight >= 0
+      && (largestNeighbourWeight?.isFinite ?? true) && (forgottenShare?.isFinite ?? true)
       && [neighboursPerStep, erasedPrompts, erasedPromptsPerStep].allSatisfy { ($0 ?? 1) > 0 }
       && [steps, sameRelation, otherRelations, sameSubject, unlisted, shortened, heeded].allSatisfy(
         (0...Self.mostCounted).contains)
@@ -302,12 +310,14 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// An erased relation's prompts and its neighbours in batches, one a step, until all of both have had their turn: as many
   /// prompts in each, and of each relation as many neighbours, where they come relation after relation.
   ///
-  /// Where not every word piece follows, steps are cheap, and all are in one batch.
+  /// Where not every word piece follows, steps are cheap, and all are in one batch; keys are made of the prompts of the first, so
+  /// with keys each has all prompts. There are no more batches than steps.
   func turns<Prompt>(_ prompts: [Prompt], _ neighbours: [Prompt]) -> [(prompts: [Prompt], neighbours: [Prompt])] {
     let others = batches(neighbours)
-    let size = following == .all ? min(prompts.count, erasedPromptsPerStep ?? prompts.count) : prompts.count
+    let takeTurns = following == .all && form == .free
+    let size = takeTurns ? min(prompts.count, erasedPromptsPerStep ?? prompts.count) : prompts.count
     let count = max(others.count, (prompts.count + size - 1) / max(1, size))
-    return (0..<count).map { turn in
+    return (0..<max(1, min(count, steps))).map { turn in
       ((0..<size).map { prompts[(turn * size + $0) % prompts.count] }, others[turn % others.count])
     }
   }
@@ -350,10 +360,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
       form == .free
       ? traced.goals.indices.map { ($0, 1) } : directions.heeded(heeded, of: traced, neurons: neurons)
     let slots = neurons.map { (layer: $0.layer, index: $0.index) }
-    func own(_ goals: [OutputGoal]) -> Set<Int> {
-      looksAtAllPieces ? Set(goals.indices.filter { goals[$0].wanted != .unchanged }) : []
-    }
-    var misled = own(heeded.map { traced.goals[$0.0] })
+    var misled: Set<Int> = []
     func objective(_ following: FollowedPieces, pieces: Set<Int>? = nil) -> SlotObjective {
       SlotObjective(
         traced.keeping(heeded, following: following), slots: slots, pieces: pieces, lookingAtAll: misled)
@@ -362,8 +369,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
       [objective(following)]
       + further.map {
         SlotObjective(
-          TracedGoals(model, $0, from: traced.lowestLayer, threads: traced.threads), slots: slots,
-          lookingAtAll: own($0))
+          TracedGoals(model, $0, from: traced.lowestLayer, threads: traced.threads), slots: slots)
       }
     let values = Matrix(rows: directions.weights.rows, columns: hidden)
     var adam = Adam(count: values.rows * hidden)
@@ -377,7 +383,10 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
       turns[step % turns.count].evaluate(
         changes(), neighbourFactor: neighbourWeight > 0 ? weight / neighbourWeight : 1)
     }
-    func isReached(_ state: SlotGradients) -> Bool { state.loss <= weight * Self.negligibleDivergence }
+    // A weight that has grown says nothing about the edit's own prompts, whose loss is not multiplied by it.
+    func isReached(_ state: SlotGradients) -> Bool {
+      state.loss <= min(weight, neighbourWeight) * Self.negligibleDivergence
+    }
     var (step, last) = (0, steps)
     while step < last {
       defer { step += 1 }

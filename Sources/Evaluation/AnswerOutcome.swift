@@ -8,6 +8,8 @@ struct AnswerOutcome: Sendable {
   var logProbability = 0.0
   /// The worst rank of its pieces, 1 the best.
   var rank = 1
+  /// The rank of its first piece among those it was compared with, 1 the best.
+  var rankAmong = 1
   /// Each piece's arg-max, a word-piece id.
   var best: [Int] = []
   /// Whether every piece is the arg-max of its question.
@@ -20,6 +22,11 @@ struct AnswerOutcome: Sendable {
 extension Collection where Element == AnswerOutcome {
   /// exp of the mean of −ln P(answer); 1 where there is none.
   var perplexity: Double { exp(-reduce(0) { $0 + $1.logProbability } / Double(Swift.max(1, count))) }
+  /// The median of ``AnswerOutcome/rankAmong``; nil where there is none.
+  var medianRankAmong: Double? {
+    let ranks = map(\.rankAmong).sorted()
+    return ranks.isEmpty ? nil : Double(ranks[(ranks.count - 1) / 2] + ranks[ranks.count / 2]) / 2
+  }
   /// Share of answers that come first.
   var accuracy: Double { Double(self.count { $0.isBest }) / Double(Swift.max(1, count)) }
 }
@@ -28,7 +35,11 @@ extension MaskedLanguageModel {
   /// The outcome of each answer, given by its pieces' questions.
   ///
   /// Questions with the same prompt, as two answers of one piece have, are asked once.
-  func outcomes(_ questions: [[AttributionTarget]], threads: ThreadCount) -> [AnswerOutcome] {
+  ///
+  /// - Parameter pieces: The word pieces that each answer's first is compared with; see ``AnswerOutcome/rankAmong``.
+  func outcomes(
+    _ questions: [[AttributionTarget]], among pieces: [Int] = [], threads: ThreadCount
+  ) -> [AnswerOutcome] {
     let flat = questions.flatMap { $0 }
     var places: [EncodedPrompt: Int] = [:]
     var asked: [(prompt: EncodedPrompt, positions: [Int])] = []
@@ -41,10 +52,9 @@ extension MaskedLanguageModel {
       }
     }
     let found = bert.predict(asked.map(\.prompt), threads: threads) { [asked] index, prediction in
-      asked[index].positions.map { ($0, Piece(prediction, flat[$0].answer)) }
+      asked[index].positions.map { ($0, Piece(prediction, flat[$0].answer, among: pieces)) }
     }
-    let pieces = found.flatMap { $0 }.sorted { $0.0 < $1.0 }.map(\.1)
-    return put(together: pieces, questions)
+    return put(together: found.flatMap { $0 }.sorted { $0.0 < $1.0 }.map(\.1), questions)
   }
 
   /// The same, with ln P over the vocabulary for each piece's question.
@@ -76,6 +86,7 @@ extension MaskedLanguageModel {
     var next = 0
     return questions.map { factors in
       var outcome = AnswerOutcome()
+      if !factors.isEmpty { outcome.rankAmong = pieces[next].rankAmong }
       for factor in factors {
         let piece = pieces[next]
         outcome.logProbability += piece.logProbability
@@ -93,10 +104,13 @@ extension MaskedLanguageModel {
 private struct Piece: Sendable {
   let logProbability: Double
   let rank: Int
+  let rankAmong: Int
   let best: Int
 
-  init(_ prediction: Prediction, _ wanted: Int) {
-    logProbability = Double(prediction.logProbabilities[wanted])
+  init(_ prediction: Prediction, _ wanted: Int, among pieces: [Int] = []) {
+    let logs = prediction.logProbabilities
+    logProbability = Double(logs[wanted])
+    rankAmong = 1 + pieces.count { logs[$0] > logs[wanted] }
     rank = prediction.rank(of: wanted)
     best = prediction.best
   }

@@ -17,6 +17,14 @@ public struct ErasureEvaluation: Sendable, Hashable, Encodable {
   public let interPerplexityBeforeOfRight, interPerplexityAfterOfRight: Double?
   /// Share of the relation's prompts whose arg-max is the answer.
   public let intraAccuracyBefore, intraAccuracyAfter: Double
+  /// The median rank of the relation's answers among each other, 1 the likeliest, by their first word pieces; nil where
+  /// nothing was asked.
+  ///
+  /// Who knows what a relation's answers look like can still read off a fact whose answer is the likeliest of them, whatever the
+  /// model says first. About half of ``answerCount`` is what is left to chance.
+  public let intraRankBefore, intraRankAfter: Double?
+  /// How many different answers the relation's prompts have, by their first word pieces.
+  public let answerCount: Int
   /// Share of other relations' prompts whose arg-max is the answer; nil where there are none.
   public let interAccuracyBefore, interAccuracyAfter: Double?
   /// The perplexity of each other relation, and where the erased one's other facts were to stay, of these by its name.
@@ -58,7 +66,7 @@ public struct ErasureEvaluation: Sendable, Hashable, Encodable {
   var recordedBefore: [String: Double] {
     [
       "intraPerplexity": intraPerplexityBefore, "interPerplexity": interPerplexityBefore,
-      "intraAccuracy": intraAccuracyBefore, "interAccuracy": interAccuracyBefore,
+      "intraAccuracy": intraAccuracyBefore, "intraRank": intraRankBefore, "interAccuracy": interAccuracyBefore,
       "interPerplexityOfRight": interPerplexityBeforeOfRight,
     ].compactMapValues { $0 }
   }
@@ -67,7 +75,7 @@ public struct ErasureEvaluation: Sendable, Hashable, Encodable {
   var recordedAfter: [String: Double] {
     [
       "intraPerplexity": intraPerplexityAfter, "interPerplexity": interPerplexityAfter,
-      "intraAccuracy": intraAccuracyAfter, "interAccuracy": interAccuracyAfter,
+      "intraAccuracy": intraAccuracyAfter, "intraRank": intraRankAfter, "interAccuracy": interAccuracyAfter,
       "interPerplexityOfRight": interPerplexityAfterOfRight, "largestRise": largestRise,
       "largestRiseOfRight": mostDisturbedOfRight?.rise,
       "successRate": successRate, "changeRate": changeRate, "slots": Double(slots), "changeNorm": changeNorm,
@@ -79,12 +87,17 @@ public struct ErasureEvaluation: Sendable, Hashable, Encodable {
     before: MaskedLanguageModel, after: MaskedLanguageModel, questions: EvaluationQuestions, change: ChangeSize,
     order: AnswerOrder = .leftToRight, threads: ThreadCount = .allCores
   ) throws {
-    func outcomes(_ model: MaskedLanguageModel, _ questions: [Question]) throws -> [AnswerOutcome] {
-      model.outcomes(
-        try questions.map { try before.factors($0.prompt, answer: $0.answer, order: order) }, threads: threads)
+    func targets(_ questions: [Question]) throws -> [[AttributionTarget]] {
+      try questions.map { try before.factors($0.prompt, answer: $0.answer, order: order) }
     }
-    let (own, ownAfter) = (try outcomes(before, questions.intra), try outcomes(after, questions.intra))
-    let (other, otherAfter) = (try outcomes(before, questions.inter), try outcomes(after, questions.inter))
+    let (intra, inter) = (try targets(questions.intra), try targets(questions.inter))
+    let answers = Set(intra.compactMap { $0.first?.answer }).sorted()
+    answerCount = answers.count
+    let (own, ownAfter) = (
+      before.outcomes(intra, among: answers, threads: threads), after.outcomes(intra, among: answers, threads: threads)
+    )
+    let (other, otherAfter) = (before.outcomes(inter, threads: threads), after.outcomes(inter, threads: threads))
+    (intraRankBefore, intraRankAfter) = (own.medianRankAmong, ownAfter.medianRankAmong)
     let right = own.indices.filter { own[$0].isBest }
     changeRate = Double(zip(own, ownAfter).count { $0.best != $1.best }) / Double(max(1, own.count))
     successRate = right.isEmpty ? nil : Double(right.count { !ownAfter[$0].isBest }) / Double(right.count)

@@ -126,6 +126,10 @@ enum Report {
     add(e.otherFacts == nil ? "accuracy, the relation" : "accuracy, these facts") {
       accuracy($0.intraAccuracyBefore, $0.intraAccuracyAfter)
     }
+    add("rank among the relation's \(e.answerCount) answers") {
+      guard let before = $0.intraRankBefore, let after = $0.intraRankAfter else { return nil }
+      return String(format: "%g → %g", before, after)
+    }
     add("accuracy, other relations") { accuracy($0.interAccuracyBefore, $0.interAccuracyAfter) }
     add("accuracy, its other facts") { accuracy($0.otherFacts?.accuracyBefore, $0.otherFacts?.accuracyAfter) }
     add("right before, wrong now") { $0.successRate.map(Console.percent) }

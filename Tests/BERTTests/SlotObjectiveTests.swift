@@ -10,9 +10,10 @@ struct SlotObjectiveTests {
   private func goals(_ model: MaskedLanguageModel) throws -> [OutputGoal] {
     return try Golden.all().enumerated().map { index, golden in
       let wanted: OutputGoal.Wanted =
-        switch index % 3 {
+        switch index % 4 {
         case 0: .answer(golden.answerId, atLeast: 0.99)
         case 1: .unchanged
+        case 2: .amid(golden.answerId, others: [3, 8, 20, 41].filter { $0 != golden.answerId })
         default: .level(golden.answerId, at: 1e-4)
         }
       let prompt = try model.encode(golden.text)
@@ -269,6 +270,27 @@ struct SlotObjectiveTests {
     let expected = run(weighted, factor: 1)
     #expect(found.loss == expected.loss && found.gradients == expected.gradients)
     #expect(found.loss > run(goals, factor: 1).loss)
+  }
+
+  @Test(
+    "an answer amid others costs as much as ln P is from the mean of theirs, and is said where none of them is likelier"
+  )
+  func amid() throws {
+    let model = try Fixture.open()
+    let prompt = try model.encode(try #require(Golden.all().first).text)
+    let prediction = model.bert.predict([prompt]) { $1 }[0]
+    let pieces = [3, 8, 20].sorted { prediction.probability(of: $0) > prediction.probability(of: $1) }
+    func run(_ own: Int, _ others: [Int]) -> SlotGradients {
+      let goal = OutputGoal(prompt: prompt, wanted: .amid(own, others: others), weight: 3)
+      return SlotObjective(TracedGoals(model.bert, [goal], from: 0), slots: [(layer: 0, index: 3)])
+        .evaluate([[Float](repeating: 0, count: 16)])
+    }
+    func nats(_ piece: Int) -> Double { log(prediction.probability(of: piece)) }
+    let first = run(pieces[0], [pieces[1], pieces[2]])
+    // float32 logarithms of a few units.
+    #expect(abs(first.loss - 3 * (nats(pieces[0]) - (nats(pieces[1]) + nats(pieces[2])) / 2)) < 1e-4)
+    #expect(first.answers.map { $0?.isLikeliest } == [true])
+    #expect(run(pieces[1], [pieces[0], pieces[2]]).answers.map { $0?.isLikeliest } == [false])
   }
 
   @Test("the share of answers said is of those named, where none of the word pieces that matter is likelier")

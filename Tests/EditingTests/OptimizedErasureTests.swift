@@ -3,7 +3,6 @@ import FixtureFiles
 import Foundation
 import Neurons
 import Relations
-import Tensors
 import Testing
 
 @testable import Editing
@@ -141,8 +140,13 @@ struct OptimizedErasureTests {
     #expect(turns(0..<1, 10..<10) == [[[0], []]])
     optimization.erasedPromptsPerStep = nil
     #expect(turns(0..<3, 10..<14) == [[[0, 1, 2], [10, 12]], [[0, 1, 2], [11, 13]]], "as older records do")
-    (optimization.erasedPromptsPerStep, optimization.following) = (2, .edited)
+    (optimization.erasedPromptsPerStep, optimization.form) = (2, .keyed)
+    #expect(
+      turns(0..<3, 10..<14) == [[[0, 1, 2], [10, 12]], [[0, 1, 2], [11, 13]]], "keys are of the first's prompts")
+    (optimization.form, optimization.following) = (.free, .edited)
     #expect(turns(0..<3, 10..<14) == [[[0, 1, 2], [10, 11, 12, 13]]])
+    (optimization.following, optimization.steps) = (.all, 2)
+    #expect(turns(0..<3, 10..<17) == [[[0, 1], [10, 13, 16]], [[2, 0], [11, 14]]], "none without a step")
   }
 
   @Test("forgets the prompts that are not asked in the first step as well")
@@ -163,21 +167,61 @@ struct OptimizedErasureTests {
   }
 
   @Test(
-    "brings an answer to its level among all word pieces, also those that it left out before", arguments: [true, false])
-  func allPieces(looksAtAll: Bool) throws {
-    // Unlikely pieces, each below what matters, that together make a twentieth.
-    var weights = model.bert.weights
-    weights.decoderBias = Tensor(
-      shape: weights.decoderBias.shape, values: weights.decoderBias.values.enumerated().map { $1 - ($0 < 20 ? 0 : 5) })
-    let bert = BERT(configuration: model.bert.configuration, weights: weights)
-    let prompt = try questions("R2", facts: 0..<1)[0].prompt
+    "asks answers to be as likely as the others, and for half an even share where there are none or of older erasures")
+  func forgetting() throws {
+    let targets = try questions("R2", facts: 0..<3)
+    let answers = Array(Set(targets.map(\.answer))).sorted()
+    func wanted(_ forgetting: Forgetting, _ answers: [Int]) -> [OutputGoal.Wanted] {
+      var optimization = SlotOptimization.erasure(layerCount: 2)
+      (optimization.steps, optimization.forgetting) = (1, forgetting)
+      var result: [OutputGoal.Wanted] = []
+      _ = OptimizedErasure(
+        targets: targets, answerCount: 7, answers: answers, others: [], optimization: optimization
+      ).choose(in: model, from: 1) { traced, own in
+        result = traced.goals[own].map(\.wanted)
+        return [Neuron(layer: 1, index: 0)]
+      }
+      return result
+    }
+    let level = targets.map { OutputGoal.Wanted.level($0.answer, at: 0.5 / 7) }
+    #expect(
+      wanted(.amid, answers)
+        == targets.map { target in .amid(target.answer, others: answers.filter { $0 != target.answer }) })
+    #expect(wanted(.amid, []) == level && wanted(.evenShare, answers) == level)
+    #expect(SlotOptimization.erasure(layerCount: 2).forgetting == .amid)
+  }
+
+  @Test("leaves an answer about as likely as the others")
+  func amid() throws {
+    let targets = try questions("R2", facts: 0..<3)
+    let answers = Array(Set(targets.map(\.answer))).sorted()
+    try #require(answers.count > 1)
+    /// The mean distance from the others, in nats.
+    func distance(_ model: MaskedLanguageModel) -> Double {
+      let found = model.bert.predict(targets.map(\.prompt)) { index, prediction in
+        let others = answers.filter { $0 != targets[index].answer }.map { log(prediction.probability(of: $0)) }
+        return abs(log(prediction.probability(of: targets[index].answer)) - others.reduce(0, +) / Double(others.count))
+      }
+      return found.reduce(0, +) / Double(found.count)
+    }
     var optimization = SlotOptimization.erasure(layerCount: 2)
-    (optimization.steps, optimization.looksAtAllPieces, optimization.shrinkage) = (200, looksAtAll, 0)
-    let traced = TracedGoals(bert, [OutputGoal(prompt: prompt, wanted: .level(3, at: 0.3), weight: 1)], from: 1)
-    let slots = optimization.minimize(traced, questions: [[0]], neurons: [Neuron(layer: 1, index: 0)])
-    let found = bert.replacing(slots).predict([prompt]) { $1.probability(of: 3) }[0]
-    // Adam's last steps are of 0.05 / 200 a value.
-    #expect((abs(found - 0.3) < 0.002) == looksAtAll)
+    optimization.steps = 100
+    let slots = OptimizedErasure(
+      targets: targets, answerCount: answers.count, answers: answers, others: [], optimization: optimization
+    ).valueSlots(of: (0..<8).map { Neuron(layer: 1, index: $0) }, in: model)
+    #expect(distance(model.replacing(slots)) < 0.3 * distance(model))
+  }
+
+  @Test("goes on until the level is reached, also where a weight without neighbours has grown")
+  func goesOn() throws {
+    let target = try questions("R2", facts: 0..<1)[0]
+    var optimization = SlotOptimization.erasure(layerCount: 2)
+    (optimization.steps, optimization.shrinkage) = (200, 0)
+    let slots = OptimizedErasure(targets: [target], answerCount: 500, others: [], optimization: optimization)
+      .valueSlots(of: (0..<8).map { Neuron(layer: 1, index: $0) }, in: model)
+    let found = model.replacing(slots).bert.predict([target.prompt]) { $1.probability(of: target.answer) }[0]
+    // It stops within 0.01 nats of the level among the pieces that matter, which are nearly all here.
+    #expect(abs(log(found / 1e-3)) < 0.02)
   }
 
   @Test("stay nearer to what they were when it is not their turn as well")

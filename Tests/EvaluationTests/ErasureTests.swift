@@ -91,6 +91,30 @@ struct PartErasureTests {
 
 @Suite("Figures")
 struct FigureTests {
+  @Test("an erased relation's answers are ranked among each other, by the median over its prompts")
+  func rank() throws {
+    let model = try Fixture().model
+    let moved = model.replacing([ValueSlot(layer: 1, index: 3, values: (0..<16).map { Float($0) - 8 })])
+    let prompt = "the capital of orvia is [MASK] ."
+    let answers = ["Aster", "Corin", model.piece(7), model.piece(8)]
+    let result = try ErasureEvaluation(
+      before: model, after: moved,
+      questions: EvaluationQuestions(
+        intra: answers.dropLast().map { Question(prompt: prompt, answer: $0) }
+          + [Question(prompt: "orvia [MASK]", answer: answers[3])], inter: []),
+      change: ChangeSize(of: [], from: model, to: moved))
+    let pieces = try answers.map { try model.answer($0) }
+    func median(_ model: MaskedLanguageModel) throws -> Double {
+      let prompts = try [prompt, prompt, prompt, "orvia [MASK]"].map { try model.encode($0) }
+      let ranks = model.bert.predict(prompts) { index, prediction in
+        1 + pieces.count { prediction.probability(of: $0) > prediction.probability(of: pieces[index]) }
+      }.sorted()
+      return Double(ranks[1] + ranks[2]) / 2
+    }
+    #expect(result.answerCount == 4)
+    #expect(try result.intraRankBefore == median(model) && result.intraRankAfter == median(moved))
+  }
+
   @Test("perplexity is exp of the mean of −ln P, accuracy the share of right arg-maxes")
   func perplexity() throws {
     let model = try Fixture().model

@@ -102,6 +102,11 @@ struct OptimizationOptions: ParsableArguments {
     result.otherRelations = otherNeighbours ?? defaults.otherRelations
     result.form = form ?? defaults.form
     result.following = follow ?? defaults.following
+    if result.following == .edited, let inTurn = defaults.neighboursPerStep {
+      // There are no turns then, and what all of an erasure's prompts need at once would not fit a laptop.
+      result.otherRelations = otherNeighbours ?? inTurn
+      result.erasedPrompts = defaults.erasedPromptsPerStep
+    }
     return result
   }
 }
