@@ -23,7 +23,7 @@ public struct ErasureEvaluation: Sendable, Hashable, Encodable {
   /// Who knows what a relation's answers look like can still read off a fact whose answer is the likeliest of them, whatever the
   /// model says first. About half of ``answerCount`` is what is left to chance.
   public let intraRankBefore, intraRankAfter: Double?
-  /// How many different answers the relation's prompts have, by their first word pieces.
+  /// How many different answers that is, of the facts erased or, where its other facts were to stay, of all the relation.
   public let answerCount: Int
   /// Share of other relations' prompts whose arg-max is the answer; nil where there are none.
   public let interAccuracyBefore, interAccuracyAfter: Double?
@@ -91,7 +91,8 @@ public struct ErasureEvaluation: Sendable, Hashable, Encodable {
       try questions.map { try before.factors($0.prompt, answer: $0.answer, order: order) }
     }
     let (intra, inter) = (try targets(questions.intra), try targets(questions.inter))
-    let answers = Set(intra.compactMap { $0.first?.answer }).sorted()
+    let answers =
+      questions.answers.isEmpty ? Set(intra.compactMap { $0.first?.answer }).sorted() : questions.answers
     answerCount = answers.count
     let (own, ownAfter) = (
       before.outcomes(intra, among: answers, threads: threads), after.outcomes(intra, among: answers, threads: threads)

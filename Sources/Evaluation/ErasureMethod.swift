@@ -83,15 +83,9 @@ public enum ErasureMethod: Sendable, Hashable {
       catalogue: catalogue, excluded: questions.topics, subjects: [], heldBack: [], taken: questions.prompts)
     let names = catalogue.names(besideErased: relation, keepsOthers: keepsOthers)
     let most = OptimizedErasure.mostCandidates(neighbours: parameters.otherRelations, relations: names.count)
-    let answered = Dictionary((keepsOthers ? relation.facts : facts).map { ($0.answer, $0) }) { first, _ in first }
-    // One that the model cannot spell or ask for rivals none.
-    let answers = answered.values.compactMap { fact in
-      relation.prompts(for: fact).first.flatMap {
-        try? model.factors($0, answer: fact.answer, order: order).first?.answer
-      }
-    }
     return OptimizedErasure(
-      targets: Array(targets), answerCount: answered.count, answers: Set(answers).sorted(),
+      targets: Array(targets), answerCount: Set((keepsOthers ? relation.facts : facts).map(\.answer)).count,
+      answers: questions.answers,
       others: try names.map {
         OptimizedErasure.OtherRelation(
           name: $0,

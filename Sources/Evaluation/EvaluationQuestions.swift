@@ -13,6 +13,9 @@ public struct EvaluationQuestions: Sendable {
   let keptPart: String?
   /// Of an erasure, which of ``inter`` belong to which relation.
   let interRelations: [(name: String, range: Range<Int>)]
+  /// Of an erasure, the first word pieces of the answers that it should leave alike: those of the facts erased, or where the
+  /// others stay, of all the relation.
+  let answers: [Int]
   /// Questions on the edited subjects in other relations.
   public let sameSubject: [Question]
   /// Prompts of the updated fact that the edit does not see.
@@ -39,7 +42,7 @@ public struct EvaluationQuestions: Sendable {
   ) {
     (self.intra, self.inter, self.heldBack, self.inverse) = (intra, inter, heldBack, inverse)
     self.sameSubject = sameSubject
-    (keptPart, interRelations, editedSubjects, topics) = (nil, [], [], [])
+    (keptPart, interRelations, editedSubjects, topics, answers) = (nil, [], [], [], [])
   }
 
   /// For an update: 5 random other facts of the relation and 5 random facts of other relations.
@@ -98,7 +101,7 @@ public struct EvaluationQuestions: Sendable {
     let asking = inverse.filter { (try? model.factors($0.question.prompt, answer: $0.question.answer)) != nil }
     topics = Set((asked + others).map(\.1.topic) + asking.map(\.topic))
     self.heldBack = edits.count == 1 ? heldBack.map { $0.prompt(subject: edits[0].fact.subject) } : []
-    (keptPart, interRelations) = (nil, [])
+    (keptPart, interRelations, answers) = (nil, [], [])
     self.inverse = asking.map(\.question)
   }
 
@@ -130,6 +133,9 @@ public struct EvaluationQuestions: Sendable {
     keptPart = keepsOthers ? relation.name : nil
     interRelations = ranges
     topics = asked
+    // What the vocabulary cannot spell is no rival.
+    let alike = (keepsOthers ? relation.facts : facts).compactMap { try? model.pieces(of: $0.answer).first }
+    answers = Set(alike).sorted()
     (editedSubjects, heldBack, inverse, sameSubject) = ([], [], [], [])
   }
 

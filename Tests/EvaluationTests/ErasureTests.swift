@@ -76,11 +76,13 @@ struct PartErasureTests {
           .plan()
       }
       let whole = try plan(false, .optimized(optimization))
+      #expect(whole.evaluation.answerCount == 1)
       #expect(whole.evaluation.otherFacts == nil && whole.record.method.keepsOthers == nil)
       #expect(!whole.evaluation.relations.contains { $0.relation == "R2" })
       for method in [ErasureMethod.paper(top: 3, fill: .zero), .optimized(optimization)] {
         let part = try plan(true, method)
         let others = try #require(part.evaluation.otherFacts)
+        #expect(part.evaluation.answerCount == Set(relation.facts.map(\.answer)).count)
         #expect(others.relation == "R2" && part.evaluation.relations.contains(others))
         let again = try RecordEvaluation(part.record, source: fixture.model, result: nil, catalogue: fixture.catalogue)
         #expect(again.erasure?.edit == part.evaluation)
