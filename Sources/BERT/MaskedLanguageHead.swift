@@ -142,6 +142,12 @@ struct MaskedLanguageHead {
     logSoftmax(logs.all)
     var loss = 0.0
     var answers: [SlotGradients.Answer?] = []
+    func place(of piece: Int) -> Int {
+      guard let column = columns[piece] else {
+        preconditionFailure("a goal's word pieces are always among the columns")
+      }
+      return column
+    }
     for (row, goal) in goals.enumerated() {
       let gradient = distribution.rows(row, count: 1)
       var weight = goal.weight
@@ -149,13 +155,12 @@ struct MaskedLanguageHead {
       func said(_ column: Int) -> SlotGradients.Answer {
         let own = logs[row, column]
         return SlotGradients.Answer(
-          probability: exp(Double(own)), isLikeliest: logs.rows(row, count: 1).values.allSatisfy { $0 <= own })
+          probability: exp(Double(own)), isLikeliest: logs.rows(row, count: 1).values.allSatisfy { $0 <= own },
+          chance: 0)
       }
       switch goal.wanted {
       case .answer(let piece, let least):
-        guard let column = columns[piece] else {
-          preconditionFailure("a goal's word piece is always among the columns")
-        }
+        let column = place(of: piece)
         let missing = log(least) - Double(logs[row, column])
         answer = said(column)
         if missing > 0 { loss += weight * missing } else { weight = 0 }
@@ -165,26 +170,24 @@ struct MaskedLanguageHead {
         loss += weight * (negativeEntropies[row] - dot(before.rows(row, count: 1), logs.rows(row, count: 1)))
         add(before.rows(row, count: 1), times: -1, to: gradient)
       case .level(let piece, let wanted):
-        guard let column = columns[piece] else {
-          preconditionFailure("a goal's word piece is always among the columns")
-        }
+        let column = place(of: piece)
         let excess = Double(logs[row, column]) - log(wanted)
         answer = said(column)
         loss += goal.weight * abs(excess)
         weight = excess > 0 ? -goal.weight : goal.weight
         distribution[row, column] -= 1
       case .amid(let piece, let others):
-        guard let column = columns[piece] else {
-          preconditionFailure("a goal's word piece is always among the columns")
-        }
-        let rivals = others.compactMap { columns[$0] }
-        let share = 1 / Double(max(1, rivals.count))
-        let own = Double(logs[row, column])
-        let excess = own - rivals.reduce(0) { $0 + Double(logs[row, $1]) } * share
+        let column = place(of: piece)
+        precondition(!others.isEmpty)
+        let rivals = others.map(place(of:))
+        let share = 1 / Double(rivals.count)
+        let own = logs[row, column]
+        let excess = Double(own) - rivals.reduce(0) { $0 + Double(logs[row, $1]) } * share
         answer = SlotGradients.Answer(
-          probability: exp(own), isLikeliest: rivals.allSatisfy { Double(logs[row, $0]) <= own })
-        loss += weight * abs(excess)
-        weight = excess > 0 ? weight : -weight
+          probability: exp(Double(own)), isLikeliest: rivals.allSatisfy { logs[row, $0] <= own },
+          chance: 1 / Double(rivals.count + 1))
+        loss += goal.weight * abs(excess)
+        weight = excess > 0 ? goal.weight : -goal.weight
         // The softmax's denominator is in both logarithms, so that only the pieces named have a gradient.
         scale(gradient, by: 0)
         distribution[row, column] = 1

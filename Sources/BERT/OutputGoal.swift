@@ -8,7 +8,7 @@ public struct OutputGoal: Sendable {
     case unchanged
     /// This word piece with about that probability: the loss is |ln P − ln p|.
     case level(Int, at: Double)
-    /// This word piece about as likely as these others are on the whole: the loss is |ln P − mean of their ln P|.
+    /// This word piece about as likely as these others, at least one, are on the whole: the loss is |ln P − mean of their ln P|.
     case amid(Int, others: [Int])
   }
 

@@ -18,12 +18,15 @@ public struct SlotGradients: Sendable {
     public let probability: Double
     /// Whether no word piece that matters is likelier, or none of the others of ``OutputGoal/Wanted/amid(_:others:)``.
     public let isLikeliest: Bool
+    /// How often it would be so among these others by chance; 0 where all word pieces that matter are compared.
+    public let chance: Double
   }
 
-  /// The share of the named answers that are the likeliest; 0 where none is named.
+  /// The share of the named answers that are the likeliest, less what chance alone would make so; 0 where none is named.
   public var shareSaid: Double {
     let named = answers.compactMap { $0 }
-    return Double(named.count(where: \.isLikeliest)) / Double(max(1, named.count))
+    let byChance = named.reduce(0) { $0 + $1.chance }
+    return (Double(named.count(where: \.isLikeliest)) - byChance) / Double(max(1, named.count))
   }
 }
 

@@ -60,7 +60,7 @@ public struct OptimizedErasure: EditingMethod {
 
   /// An erasure of what `targets` ask.
   public init(
-    targets: [AttributionTarget], answerCount: Int, answers: [Int] = [], others: [OtherRelation],
+    targets: [AttributionTarget], answerCount: Int, answers: [Int], others: [OtherRelation],
     neighbourShares: [String: Int]? = nil,
     optimization: SlotOptimization, threads: ThreadCount = .allCores
   ) {
@@ -153,11 +153,6 @@ public struct OptimizedErasure: EditingMethod {
     let own = turns[0].prompts
     let chosen = try neurons(traced, own.indices)
     let questions = Dictionary(grouping: own.indices, by: { own[$0].answer }).sorted { $0.key < $1.key }
-    var optimization = optimization
-    if optimization.forgetting == .amid, !answers.isEmpty {
-      optimization.forgottenShare =
-        (optimization.forgottenShare ?? SlotOptimization.forgottenShareBefore) + 1 / Double(answers.count)
-    }
     let slots = withProductThreads(threads) {
       optimization.minimize(
         traced, questions: questions.map(\.value), neurons: chosen, further: Array(goals.dropFirst()))

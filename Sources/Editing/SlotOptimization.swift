@@ -67,8 +67,8 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public var largestNeighbourWeight: Double?
   /// When an answer counts as forgotten.
   public var forgetting: Forgetting
-  /// An erasure has forgotten its relation when it says at most this share of the answers still, with
-  /// ``Forgetting/amid`` besides what chance says; nil for ``forgottenShareBefore``.
+  /// An erasure has forgotten its relation when its ``SlotGradients/shareSaid`` is at most this; nil for
+  /// ``forgottenShareBefore``.
   public var forgottenShare: Double?
   /// Prompts of the relation's other facts that are neighbours, one a fact; an erasure has none.
   public var sameRelation: Int
@@ -368,8 +368,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     var turns =
       [objective(following)]
       + further.map {
-        SlotObjective(
-          TracedGoals(model, $0, from: traced.lowestLayer, threads: traced.threads), slots: slots)
+        SlotObjective(TracedGoals(model, $0, from: traced.lowestLayer, threads: traced.threads), slots: slots)
       }
     let values = Matrix(rows: directions.weights.rows, columns: hidden)
     var adam = Adam(count: values.rows * hidden)

@@ -127,7 +127,7 @@ enum Report {
       accuracy($0.intraAccuracyBefore, $0.intraAccuracyAfter)
     }
     add("rank among the relation's \(e.answerCount) answers") {
-      guard let before = $0.intraRankBefore, let after = $0.intraRankAfter else { return nil }
+      guard $0.answerCount > 1, let before = $0.intraRankBefore, let after = $0.intraRankAfter else { return nil }
       return String(format: "%g → %g", before, after)
     }
     add("accuracy, other relations") { accuracy($0.interAccuracyBefore, $0.interAccuracyAfter) }

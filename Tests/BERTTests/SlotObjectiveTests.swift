@@ -291,6 +291,8 @@ struct SlotObjectiveTests {
     #expect(abs(first.loss - 3 * (nats(pieces[0]) - (nats(pieces[1]) + nats(pieces[2])) / 2)) < 1e-4)
     #expect(first.answers.map { $0?.isLikeliest } == [true])
     #expect(run(pieces[1], [pieces[0], pieces[2]]).answers.map { $0?.isLikeliest } == [false])
+    // One of three is the likeliest by chance.
+    #expect(abs(first.shareSaid - 2 / 3) < 1e-12 && run(pieces[1], [pieces[0]]).shareSaid == -0.5)
   }
 
   @Test("the share of answers said is of those named, where none of the word pieces that matter is likelier")

@@ -34,7 +34,8 @@ struct OptimizedErasureTests {
     var optimization = SlotOptimization.erasure(layerCount: 2)
     (optimization.otherRelations, optimization.steps) = (count, 8)
     return OptimizedErasure(
-      targets: try questions("R2", facts: 0..<3), answerCount: 3, others: named(others), neighbourShares: shares,
+      targets: try questions("R2", facts: 0..<3), answerCount: 3, answers: [], others: named(others),
+      neighbourShares: shares,
       optimization: optimization)
   }
 
@@ -107,7 +108,8 @@ struct OptimizedErasureTests {
       var optimization = SlotOptimization.erasure(layerCount: 2)
       (optimization.steps, optimization.neighbourWeight, optimization.largestNeighbourWeight) = (40, 1, largest)
       let slots = OptimizedErasure(
-        targets: try questions("R2", facts: 0..<3), answerCount: 3, others: named(others), optimization: optimization
+        targets: try questions("R2", facts: 0..<3), answerCount: 3, answers: [], others: named(others),
+        optimization: optimization
       ).valueSlots(of: (0..<4).map { Neuron(layer: 1, index: $0) }, in: model)
       return model.replacing(slots).bert.predict(others[0].map(\.prompt)) { $1.divergence(from: before[$0]) }
         .reduce(0, +)
@@ -157,8 +159,10 @@ struct OptimizedErasureTests {
     func distance(_ targets: [AttributionTarget]) throws -> Double {
       var optimization = SlotOptimization.erasure(layerCount: 2)
       (optimization.steps, optimization.erasedPromptsPerStep) = (100, first.count)
-      let slots = OptimizedErasure(targets: targets, answerCount: 500, others: [], optimization: optimization)
-        .valueSlots(of: (0..<8).map { Neuron(layer: 1, index: $0) }, in: model)
+      let slots = OptimizedErasure(
+        targets: targets, answerCount: 500, answers: [], others: [], optimization: optimization
+      )
+      .valueSlots(of: (0..<8).map { Neuron(layer: 1, index: $0) }, in: model)
       let found = model.replacing(slots).bert.predict(second.map(\.prompt)) { $1.probability(of: second[$0].answer) }
       return found.reduce(0) { $0 + abs(log($1 / 0.001)) } / Double(found.count)
     }
@@ -217,8 +221,10 @@ struct OptimizedErasureTests {
     let target = try questions("R2", facts: 0..<1)[0]
     var optimization = SlotOptimization.erasure(layerCount: 2)
     (optimization.steps, optimization.shrinkage) = (200, 0)
-    let slots = OptimizedErasure(targets: [target], answerCount: 500, others: [], optimization: optimization)
-      .valueSlots(of: (0..<8).map { Neuron(layer: 1, index: $0) }, in: model)
+    let slots = OptimizedErasure(
+      targets: [target], answerCount: 500, answers: [], others: [], optimization: optimization
+    )
+    .valueSlots(of: (0..<8).map { Neuron(layer: 1, index: $0) }, in: model)
     let found = model.replacing(slots).bert.predict([target.prompt]) { $1.probability(of: target.answer) }[0]
     // It stops within 0.01 nats of the level among the pieces that matter, which are nearly all here.
     #expect(abs(log(found / 1e-3)) < 0.02)
@@ -234,7 +240,7 @@ struct OptimizedErasureTests {
       (optimization.steps, optimization.neighbourWeight) = (40, 100)
       optimization.neighboursPerStep = (all.count + 1) / 2
       let slots = OptimizedErasure(
-        targets: try questions("R2", facts: 0..<3), answerCount: 3, others: named([neighbours]),
+        targets: try questions("R2", facts: 0..<3), answerCount: 3, answers: [], others: named([neighbours]),
         optimization: optimization
       ).valueSlots(of: (0..<4).map { Neuron(layer: 1, index: $0) }, in: model)
       let after = model.replacing(slots).bert.predict(all.map(\.prompt)) { $1.divergence(from: before[$0]) }
