@@ -20,6 +20,8 @@ public struct Checkpoint: Sendable {
   public let entries: [TensorEntry]
   /// Which way round the file stores projections.
   public let orientation: BERTWeights.Orientation
+  /// The weights file as it was when it was opened.
+  private let opened: FileState?
 
   /// Opens a model directory, or a weights file with config.json and vocab.txt beside it.
   ///
@@ -61,6 +63,7 @@ public struct Checkpoint: Sendable {
     directory: URL, weightsFile: URL, vocabularyFile: URL, otherWeights: [URL],
     configuration: BERTConfiguration
   ) throws(CheckpointError) {
+    opened = FileState(weightsFile)
     let format: CheckpointFormat
     var entries: [TensorEntry]
     if weightsFile.pathExtension == "safetensors" {
@@ -179,6 +182,13 @@ public struct Checkpoint: Sendable {
       default: role.isProjection ? "kernel" : last
       }
     return ([parts[0]] + (root.isEmpty ? [] : [root]) + parts + [ending + ":0"]).joined(separator: "/")
+  }
+
+  /// Refuses a weights file that is no longer the one that was opened: what was computed from that is not about this one.
+  ///
+  /// - Throws: ``CheckpointError/changed(path:)``.
+  public func requireUnchanged() throws(CheckpointError) {
+    guard FileState(weightsFile) == opened else { throw .changed(path: weightsFile.path) }
   }
 
   func entry(_ role: String) throws(CheckpointError) -> TensorEntry {

@@ -20,6 +20,8 @@ public enum CheckpointError: Error, Sendable, Hashable, CustomStringConvertible,
   case inconsistent(path: String, reason: String)
   /// A replacement for a value slot cannot be stored.
   case badSlot(layer: Int, index: Int, reason: String)
+  /// The weights file is no longer what it was when it was opened.
+  case changed(path: String)
   /// The output exists already.
   case outputExists(path: String)
   /// The output would be the source.
@@ -48,6 +50,8 @@ public enum CheckpointError: Error, Sendable, Hashable, CustomStringConvertible,
     case .inconsistent(let path, let reason): "\(path) contradicts itself: \(reason)."
     case .badSlot(let layer, let index, let reason):
       "Value slot \(index) of layer \(layer) (from 0) cannot be written: \(reason)."
+    case .changed(let path):
+      "\(path) was written to or replaced while this command worked with it; run the command again."
     case .outputExists(let path):
       "\(path) exists already and is not empty."
     case .outputIsSource(let path):

@@ -26,6 +26,9 @@ public enum PartialFiles {
     return url
   }
 
+  /// Whether a file's name is one of those that ``begin(beside:)`` gives.
+  static func isName(_ name: String) -> Bool { name.hasPrefix(".") && name.hasSuffix(".partial") }
+
   /// Makes a directory for files to come, and those above it that are not there; returns those made, outermost first.
   ///
   /// - Throws: Foundation's error; none of them is left then.
@@ -86,12 +89,11 @@ public enum PartialFiles {
   }
 
   /// Removes all files that are not finished, and the directories that were made for them.
+  ///
+  /// No file is begun or finished any more: who would, waits until the process has ended.
   public static func discardAll() {
-    register.lock.withLock {
-      for path in register.paths { unlink(path) }
-      register.paths = []
-      for path in register.directories.reversed() { rmdir(path) }
-      register.directories = []
-    }
+    register.lock.lock()
+    for path in register.paths { unlink(path) }
+    for path in register.directories.reversed() { rmdir(path) }
   }
 }

@@ -7,7 +7,7 @@ import HDF5
 
 extension Checkpoint {
   /// Files that make a directory load in Transformers, copied beside the weights where the source has them.
-  static let companions = [
+  public static let companions = [
     "config.json", "vocab.txt", "tokenizer_config.json", "tokenizer.json", "special_tokens_map.json",
     "added_tokens.json", "generation_config.json",
   ]
@@ -19,7 +19,10 @@ extension Checkpoint {
   public var patchedFiles: [String] {
     let weights = weightsFile.lastPathComponent
     return Self.companions.filter {
-      $0 != weights && FileManager.default.fileExists(atPath: directory.appending(path: $0).path)
+      var isDirectory: ObjCBool = false
+      let path = directory.appending(path: $0).path
+      return $0 != weights && FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory)
+        && !isDirectory.boolValue
     } + [weights]
   }
 
@@ -44,7 +47,7 @@ extension Checkpoint {
   public func checkOutput(_ output: URL, overwrite: Bool) throws(CheckpointError) {
     let written = output.appending(path: weightsFile.lastPathComponent)
     for (one, other) in [(output, directory), (written, weightsFile)] {
-      if let identity = Self.identity(one), identity == Self.identity(other) {
+      if let one = FileState(one), let other = FileState(other), one.isSameFile(as: other) {
         throw .outputIsSource(path: output.path)
       }
     }
@@ -54,6 +57,13 @@ extension Checkpoint {
         throw .cannotWrite(path: output.path, reason: "it is a file, where a directory is to be")
       }
       let contents = (try? FileManager.default.contentsOfDirectory(atPath: output.path)) ?? []
+      if let unfinished = contents.first(where: PartialFiles.isName) {
+        throw .cannotWrite(
+          path: output.path,
+          reason:
+            "another command is writing there, or was killed at it and left \(unfinished); remove that where none is, or "
+            + "choose another directory")
+      }
       guard overwrite || contents.isEmpty else { throw .outputExists(path: output.path) }
       guard FileManager.default.isWritableFile(atPath: output.path) else {
         throw .cannotWrite(path: output.path, reason: "this user may not write there")
@@ -100,7 +110,7 @@ extension Checkpoint {
   ///     stay.
   ///   - document: A file to write beside the weights, from the SHA-256 that these will have.
   /// - Returns: The weights file written.
-  /// - Throws: ``CheckpointError``; nothing is left behind then, unless the file system fails between two renames, when
+  /// - Throws: ``CheckpointError``, also where the source is no longer what was opened; nothing is left behind then, unless the file system fails between two renames, when
   ///   some of the small files may be new and the weights are not.
   @discardableResult
   public func writePatched(
@@ -125,7 +135,10 @@ extension Checkpoint {
         // The link's target is copied: a copied link would lead the slots into the source.
         try files.copyItem(at: source.resolvingSymlinksInPath(), to: temporary)
         try Self.makeWritable(temporary)
-        if name == weights { try write(slots, into: temporary) }
+        if name == weights {
+          try requireUnchanged()
+          try write(slots, into: temporary)
+        }
         try Self.synchronize(temporary)
       }
       if let document, let written = partial.last?.partial {
@@ -166,9 +179,24 @@ extension Checkpoint {
   ///   number of values than the hidden size, and a value that is not finite or too large for the file's number format.
   public func requireStorable(_ slots: [ValueSlot]) throws(CheckpointError) {
     for slot in slots { try check(slot) }
-    for (_, same) in Dictionary(grouping: slots, by: { [$0.layer, $0.index] }) where same.count > 1 {
-      throw .badSlot(layer: same[0].layer, index: same[0].index, reason: "it is given \(same.count) times")
+    var given: Set<[Int]> = []
+    for slot in slots where !given.insert([slot.layer, slot.index]).inserted {
+      throw .badSlot(layer: slot.layer, index: slot.index, reason: "it is given more than once")
     }
+  }
+
+  /// Slots as the file will hold them, rounded to its number format: what an edit is to be judged by.
+  ///
+  /// - Throws: as ``requireStorable(_:)``.
+  public func stored(_ slots: [ValueSlot]) throws(CheckpointError) -> [ValueSlot] {
+    try requireStorable(slots)
+    var result: [ValueSlot] = []
+    for slot in slots {
+      let format = try entry(TensorRole.output(layer: slot.layer, configuration).description).format
+      let values = slot.values.map { format?.rounded($0) ?? $0 }
+      result.append(ValueSlot(layer: slot.layer, index: slot.index, values: values))
+    }
+    return result
   }
 
   private func check(_ slot: ValueSlot) throws(CheckpointError) {
@@ -232,13 +260,6 @@ extension Checkpoint {
     let handle = try FileHandle(forUpdating: url)
     try handle.synchronize()
     try handle.close()
-  }
-
-  /// Device and inode, by which two paths are known to be one file.
-  private static func identity(_ url: URL) -> [UInt64]? {
-    var status = stat()
-    guard stat(url.path, &status) == 0 else { return nil }
-    return [UInt64(status.st_dev), UInt64(status.st_ino)]
   }
 
   private static func reason(_ error: any Error) -> String {

@@ -84,4 +84,9 @@ enum ByteFormat: String, Sendable {
     case .float64: return bytes(Double(value).bitPattern)
     }
   }
+
+  /// `value` as it comes back once it was stored; nil when it does not fit the format.
+  func rounded(_ value: Float) -> Float? {
+    encode(value).map { bytes in bytes.withUnsafeBytes { decode($0, 0) } }
+  }
 }

@@ -34,10 +34,14 @@ public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, Local
   case wouldNotHold(String)
   /// What would be replaced is a model that no edit wrote.
   case notAnEdit(path: String)
+  /// The weights that would be replaced are not those that the record beside them tells of.
+  case changedSince(path: String)
   /// There is no directory to write to.
   case noOutput
   /// The record lacks what its kind of edit needs.
   case incompleteRecord(field: String)
+  /// Facts were edited one by one, and the checkpoint with them is not there.
+  case needsCheckpoint(path: String?)
   /// The checkpoint changes a slot that the record does not name.
   case otherNeurons(layer: Int, index: Int)
   /// The checkpoint that an edit wrote has other sizes than its source.
@@ -78,8 +82,13 @@ public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, Local
     case .notAnEdit(let path):
       "\(path) holds files of a model and no edit's \(EditRecord.fileName), so that no edit wrote them, and they are not "
         + "replaced; choose another directory."
+    case .changedSince(let path):
+      "\(path) is no longer what the edit beside it wrote, and is not replaced; choose another directory."
     case .noOutput: "There is no directory to write the edit to."
     case .incompleteRecord(let field): "The record has no \(field), without which it cannot be evaluated."
+    case .needsCheckpoint(let path):
+      "The checkpoint of the record\(path.map { ", \($0)," } ?? "") is not there, and facts edited one by one cannot be edited "
+        + "again; put the record beside its checkpoint."
     case .otherNeurons(let layer, let index):
       "The checkpoint changes value slot \(index) of layer \(layer), which the record does not name; was the record changed?"
     case .otherSizes(let path):

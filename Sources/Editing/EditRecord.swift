@@ -185,15 +185,6 @@ public struct EditRecord: Sendable, Hashable, Codable {
     self.after = after
   }
 
-  /// Refuses figures that are no numbers, as those of a model whose slots have grown beyond all measure.
-  ///
-  /// - Throws: ``EditError/noFigures(_:)``.
-  public func requireFigures() throws(EditError) {
-    for (name, value) in before.merging(after, uniquingKeysWith: { $0.isFinite ? $1 : $0 }) where !value.isFinite {
-      throw .noFigures(name)
-    }
-  }
-
   /// Reads a record, or the record in an output directory.
   ///
   /// - Throws: ``EditError``.

@@ -5,7 +5,8 @@ import Tensors
 
 /// The paper's update of a fact ⟨h, r, t⟩ to t′ (Dai et al 2022, section 5.1, with the norm ratios of their code).
 ///
-/// v ← v − λ₁ ‖v‖/‖e(t)‖ · e(t) + λ₂ ‖v‖/‖e(t′)‖ · e(t′), with ‖v‖ before the edit and e the word embedding.
+/// v ← v − λ₁ ‖v‖/‖e(t)‖ · e(t) + λ₂ ‖v‖/‖e(t′)‖ · e(t′), with ‖v‖ before the edit and e the word embedding. An embedding of
+/// zeros has no direction, and its term is left out.
 public struct PaperUpdate: EditingMethod, Hashable {
   /// Word piece of the old answer t.
   public let old: Int
@@ -34,7 +35,10 @@ public struct PaperUpdate: EditingMethod, Hashable {
     return neurons.map { neuron in
       let slot = weights.valueSlot(layer: neuron.layer, index: neuron.index).map(Double.init)
       let size = slot.norm
-      let (less, more) = (lambda1 * size / from.norm, lambda2 * size / to.norm)
+      func amount(_ lambda: Double, _ embedding: [Double]) -> Double {
+        embedding.norm > 0 ? lambda * size / embedding.norm : 0
+      }
+      let (less, more) = (amount(lambda1, from), amount(lambda2, to))
       let values = slot.indices.map { Float(slot[$0] - less * from[$0] + more * to[$0]) }
       return ValueSlot(layer: neuron.layer, index: neuron.index, values: values)
     }

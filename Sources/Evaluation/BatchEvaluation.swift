@@ -5,7 +5,7 @@ import Kernels
 /// What an update of several facts did.
 ///
 /// Its ``sideEffects`` are written among its figures.
-public struct BatchEvaluation: Sendable, Hashable, Encodable {
+public struct BatchEvaluation: EditFigures, Hashable, Encodable {
   /// One of the edits.
   public struct Row: Sendable, Hashable, Encodable {
     /// The relation's name.
@@ -85,7 +85,10 @@ public struct BatchEvaluation: Sendable, Hashable, Encodable {
     try container.encode(edits, forKey: .edits)
   }
 
-  /// The figures that a record keeps, on the result; on the source there are those of the side effects only.
+  /// The figures that a record keeps, on the source: those of the side effects only.
+  var recordedBefore: [String: Double] { sideEffects.recordedBefore }
+
+  /// The same on the result, with those that compare the two.
   var recordedAfter: [String: Double] {
     var figures = sideEffects.recordedAfter
     figures["changeRate"] = changeRate

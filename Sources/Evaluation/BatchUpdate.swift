@@ -103,20 +103,19 @@ public struct BatchUpdate: Sendable {
       isSequential
       ? try oneAfterAnother(questions, progress: progress)
       : try together(edits, model, questions, seed: request.seed, progress: progress)
-    try request.check(outcome.slots)
-    let neurons = outcome.slots.map { Neuron(layer: $0.layer, index: $0.index) }
-    let after = model.replacing(outcome.slots)
+    let slots = try request.stored(outcome.slots)
+    let neurons = slots.map { Neuron(layer: $0.layer, index: $0.index) }
+    let after = model.replacing(slots)
     let evaluation = try BatchEvaluation(
       before: model, after: after, edits: edits, heldBack: heldBackPrompts, questions: questions,
       change: ChangeSize(of: neurons, from: model, to: after), order: request.order, threads: request.threads)
     var record = try request.record(
       .update, relation: Set(edits.map(\.fact.relation)).sorted().joined(separator: ", "),
       method: EditRecord.Method(name: .optimized, optimization: optimization, isSequential: isSequential),
-      located: outcome.located, neurons: neurons, prompts: [], before: evaluation.sideEffects.recordedBefore,
-      after: evaluation.recordedAfter)
+      located: outcome.located, neurons: neurons, prompts: [], figures: evaluation)
     record.edits = edits
     record.heldBack = heldBack.isEmpty ? nil : heldBack.map(\.pattern)
-    return Plan(record: record, evaluation: evaluation, slots: outcome.slots)
+    return Plan(record: record, evaluation: evaluation, slots: slots)
   }
 
   /// Writes a plan's checkpoint and record, and returns the record.
@@ -164,8 +163,9 @@ public struct BatchUpdate: Sendable {
         [edit], after: Array(edits[..<number]), model, questions, seed: request.seed &+ UInt64(number)
       ) { progress(done + $0) }
       done += edit.prompts.count
-      model = model.replacing(step.slots)
-      for slot in step.slots { slots[Neuron(layer: slot.layer, index: slot.index)] = slot }
+      let stored = try request.stored(step.slots)
+      model = model.replacing(stored)
+      for slot in stored { slots[Neuron(layer: slot.layer, index: slot.index)] = slot }
       located = located.map { $0.joined(step.located) } ?? step.located
     }
     guard let located else { throw EditError.noEdits }

@@ -79,7 +79,9 @@ public struct EditRequest: Sendable {
   /// The source, for the record.
   private func source() throws -> EditRecord.Source {
     let file = model.checkpoint.weightsFile
-    return EditRecord.Source(model: modelPath, file: file.lastPathComponent, sha256: try fingerprint(of: file))
+    let sha256 = try fingerprint(of: file)
+    try model.checkpoint.requireUnchanged()
+    return EditRecord.Source(model: modelPath, file: file.lastPathComponent, sha256: sha256)
   }
 
   /// The record of an edit with what every edit has.
@@ -87,33 +89,39 @@ public struct EditRequest: Sendable {
   /// - Throws: ``EditError/noFigures(_:)`` for figures that are no numbers.
   func record(
     _ kind: EditRecord.Kind, relation: String, method: EditRecord.Method, located: LocatedRelation, neurons: [Neuron],
-    prompts: [String], before: [String: Double], after: [String: Double]
+    prompts: [String], figures: some EditFigures
   ) throws -> EditRecord {
-    let record = EditRecord(
+    try figures.requireNumbers()
+    return EditRecord(
       tool: tool, machine: machine, kind: kind, source: try source(), relations: relationsPath, relation: relation,
       method: method, location: EditRecord.Location(located), neurons: neurons, prompts: prompts,
-      order: order == .leftToRight ? nil : order, seed: seed, before: before, after: after)
-    try record.requireFigures()
-    return record
+      order: order == .leftToRight ? nil : order, seed: seed, before: figures.recordedBefore,
+      after: figures.recordedAfter)
   }
 
   /// Refuses an output that may not be written, before any work is done.
   func checkOutput() throws {
     guard let output else { return }
     try model.checkpoint.checkOutput(output, overwrite: overwrite)
-    // Whatever would be replaced must be what an edit wrote.
-    let wouldReplace = (model.checkpoint.patchedFiles + [EditRecord.fileName]).contains {
-      FileManager.default.fileExists(atPath: output.appending(path: $0).path)
-    }
-    if wouldReplace, (try? EditRecord(contentsOf: output.appending(path: EditRecord.fileName))) == nil {
+    // Whatever would be replaced or removed must be what an edit wrote.
+    func isThere(_ name: String) -> Bool { FileManager.default.fileExists(atPath: output.appending(path: name).path) }
+    let weights = model.checkpoint.weightsFile.lastPathComponent
+    guard (Checkpoint.companions + [weights, EditRecord.fileName]).contains(where: isThere) else { return }
+    guard let earlier = try? EditRecord(contentsOf: output.appending(path: EditRecord.fileName)) else {
       throw EditError.notAnEdit(path: output.path)
+    }
+    let replaced = output.appending(path: weights)
+    if isThere(weights), try fingerprint(of: replaced) != earlier.result?.sha256 {
+      throw EditError.changedSince(path: replaced.path)
     }
   }
 
-  /// Refuses slots that are no numbers, or that the file cannot hold.
-  func check(_ slots: [ValueSlot]) throws {
-    guard slots.allSatisfy({ $0.values.allSatisfy(\.isFinite) }) else { throw EditError.beyondNumbers }
-    try model.checkpoint.requireStorable(slots)
+  /// An edit's slots as the file will hold them.
+  ///
+  /// - Throws: ``EditError/beyondNumbers``, or `CheckpointError` for what the file cannot hold.
+  func stored(_ slots: [ValueSlot]) throws -> [ValueSlot] {
+    guard slots.areNumbers else { throw EditError.beyondNumbers }
+    return try model.checkpoint.stored(slots)
   }
 
   /// Writes the patched checkpoint and, completed with its fingerprint, the record, which it returns.

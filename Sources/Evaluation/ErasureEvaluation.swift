@@ -2,7 +2,7 @@ import BERT
 import Kernels
 
 /// What erasing a relation did (Dai et al 2022, table 5).
-public struct ErasureEvaluation: Sendable, Hashable, Encodable {
+public struct ErasureEvaluation: EditFigures, Hashable, Encodable {
   /// Share of the relation's prompts whose arg-max is another than before.
   public let changeRate: Double
   /// Share of the relation's prompts that were right before and are wrong now, of those right before; nil where none was.

@@ -86,7 +86,7 @@ public struct FactUpdate: Sendable {
       updating: edit, heldBack: heldBack, in: request.catalogue, model: model, seed: request.seed)
     let located: LocatedRelation
     let neurons: [Neuron]
-    let slots: [ValueSlot]
+    let found: [ValueSlot]
     switch method {
     case .paper:
       let editing = try method.bound(
@@ -94,7 +94,7 @@ public struct FactUpdate: Sendable {
         order: request.order, seed: request.seed, threads: request.threads)
       located = try request.locate([(fact, prompts)], progress: progress)
       neurons = located.unsharedNeurons(of: try located.fact(fact))
-      slots = try editing.valueSlots(of: neurons, in: model)
+      found = try editing.valueSlots(of: neurons, in: model)
     case .optimized(let optimization):
       try optimization.requireLayers(model.bert.configuration.layerCount)
       let update = try UpdateMethod.optimized(
@@ -104,17 +104,17 @@ public struct FactUpdate: Sendable {
       let selection = try NeuronSelection(request, optimization, traced)
       let chosen = try selection.choose(for: [edit], of: fact.relation, at: update.positions, progress: progress)
       (located, neurons) = (chosen.located, chosen.neurons[0])
-      slots = update.valueSlots(of: neurons, traced: traced)
+      found = update.valueSlots(of: neurons, traced: traced)
     }
     guard !neurons.isEmpty else { throw EditError.noNeurons(relation: fact.relation, subject: fact.subject) }
-    try request.check(slots)
+    let slots = try request.stored(found)
     let after = model.replacing(slots)
     let evaluation = try UpdateEvaluation(
       before: model, after: after, edit: edit, editedPrompt: prompts[edited], questions: questions,
       change: ChangeSize(of: neurons, from: model, to: after), order: request.order, threads: request.threads)
     var record = try request.record(
       .update, relation: fact.relation, method: method.recorded, located: located, neurons: neurons, prompts: prompts,
-      before: evaluation.recordedBefore, after: evaluation.recordedAfter)
+      figures: evaluation)
     (record.fact, record.newAnswer, record.editedPrompt) = (fact, newAnswer, prompts[edited])
     record.heldBack = heldBack.isEmpty ? nil : heldBack.map(\.pattern)
     let answered = model.outcomes([olds], threads: request.threads)[0].isBest

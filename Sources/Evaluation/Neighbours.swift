@@ -2,7 +2,7 @@ import BERT
 import Editing
 import Relations
 
-/// Prompts on which an edit shall change nothing: one prompt each of facts drawn by seed.
+/// Prompts on which an edit shall change nothing, of facts drawn by seed.
 struct Neighbours {
   /// The relations, whose templates the prompts are made of.
   let catalogue: RelationCatalogue

@@ -18,7 +18,7 @@ public struct RecordEvaluation: Sendable, Encodable {
   public struct Pair<Evaluation: Sendable>: Sendable {
     /// The edit.
     public let edit: Evaluation
-    /// The control; nil for facts edited one after another.
+    /// The control; nil for facts edited one after another, and where it ends beyond all numbers.
     public let control: Evaluation?
   }
 
@@ -193,30 +193,35 @@ private struct RecordJudge {
   }
 
   /// The edited model, made again where no result is at hand, and the same edit on as many random neurons.
-  private func judge<Evaluation>(
+  private func judge<Evaluation: EditFigures>(
     _ method: any EditingMethod, _ evaluate: (MaskedLanguageModel, ChangeSize) throws -> Evaluation
   ) throws -> RecordEvaluation.Pair<Evaluation> {
     let isSequential = record.method.isSequential == true
-    if result == nil, isSequential { throw EditError.incompleteRecord(field: "checkpoint") }
+    if result == nil, isSequential { throw EditError.needsCheckpoint(path: record.result?.model) }
     func evaluation(_ model: MaskedLanguageModel, _ neurons: [Neuron]) throws -> Evaluation {
       try evaluate(model, ChangeSize(of: neurons, from: source, to: model))
     }
-    func remade(_ neurons: [Neuron]) throws -> [ValueSlot] {
-      let slots = try method.valueSlots(of: neurons, in: source)
-      try source.checkpoint.requireStorable(slots)
-      return slots
-    }
     if let result { try requireChangeOfNeurons(from: source, to: result) }
-    let edited = try result ?? source.replacing(remade(record.neurons))
-    let figures = try evaluation(edited, record.neurons)
+    func remade() throws -> MaskedLanguageModel {
+      let slots = try method.valueSlots(of: record.neurons, in: source)
+      guard slots.areNumbers else { throw EditError.beyondNumbers }
+      return try source.replacing(source.checkpoint.stored(slots))
+    }
+    let figures = try evaluation(result ?? remade(), record.neurons)
+    try figures.requireNumbers()
     if isSequential { return RecordEvaluation.Pair(edit: figures, control: nil) }
     var generator = SeededGenerator(seed: record.seed &+ 1)
     let configuration = source.bert.configuration
     let random = randomNeurons(
       record.neurons.count, in: configuration, layers: record.controlLayers(configuration.layerCount),
       using: &generator)
-    return RecordEvaluation.Pair(
-      edit: figures, control: try evaluation(source.replacing(remade(random)), random))
+    // A control may diverge where the edit does not, and then there is nothing to compare with.
+    let moved = try method.valueSlots(of: random, in: source)
+    guard moved.areNumbers, let slots = try? source.checkpoint.stored(moved) else {
+      return RecordEvaluation.Pair(edit: figures, control: nil)
+    }
+    let control = try evaluation(source.replacing(slots), random)
+    return RecordEvaluation.Pair(edit: figures, control: control.noNumber == nil ? control : nil)
   }
 }
 

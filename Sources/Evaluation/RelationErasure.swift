@@ -79,11 +79,11 @@ public struct RelationErasure: Sendable {
     let questions = try EvaluationQuestions(
       erasing: relation, facts: judged, keepsOthers: keepsOthers, in: request.catalogue, model: model,
       seed: request.seed)
-    let slots: [ValueSlot]
+    let found: [ValueSlot]
     var shares: [String: Int]?
     switch method {
     case .paper(_, let fill):
-      slots = PaperErasure(fill: fill).valueSlots(of: neurons, in: model)
+      found = PaperErasure(fill: fill).valueSlots(of: neurons, in: model)
     case .optimized(let optimization):
       let erasure = try ErasureMethod.optimized(
         optimization, relation, judged, keepsOthers: keepsOthers, in: model, catalogue: request.catalogue,
@@ -93,10 +93,10 @@ public struct RelationErasure: Sendable {
       let choice = try erasure.choose(in: model, from: lowest) { [candidates] traced, targets in
         try NeuronSelection(request, optimization, traced).choose(among: candidates, for: targets)
       }
-      (neurons, slots, shares) = (choice.neurons, choice.slots, choice.neighbourShares)
+      (neurons, found, shares) = (choice.neurons, choice.slots, choice.neighbourShares)
     }
     guard !neurons.isEmpty, !judged.isEmpty else { throw EditError.noNeurons(relation: relation.name, subject: nil) }
-    try request.check(slots)
+    let slots = try request.stored(found)
     let after = model.replacing(slots)
     let evaluation = try ErasureEvaluation(
       before: model, after: after, questions: questions, change: ChangeSize(of: neurons, from: model, to: after),
@@ -105,8 +105,7 @@ public struct RelationErasure: Sendable {
     var record = try request.record(
       .erase, relation: relation.name, method: method.recorded(neighbourShares: shares, keepsOthers: keepsOthers),
       located: located,
-      neurons: neurons, prompts: relation.templates.map(\.pattern), before: evaluation.recordedBefore,
-      after: evaluation.recordedAfter)
+      neurons: neurons, prompts: relation.templates.map(\.pattern), figures: evaluation)
     record.factIndices = relation.facts.indices.filter { asked.contains(relation.facts[$0]) }
     return Plan(record: record, evaluation: evaluation, slots: slots)
   }

@@ -26,7 +26,7 @@ public struct PromptOutcome: Sendable, Hashable, Encodable {
 /// What an update of one fact did (Dai et al 2022, table 6).
 ///
 /// Its ``sideEffects`` are written among its figures.
-public struct UpdateEvaluation: Sendable, Hashable, Encodable {
+public struct UpdateEvaluation: EditFigures, Hashable, Encodable {
   /// 1 when the edited prompt's arg-max is no longer the old answer, else 0.
   public let changeRate: Double
   /// 1 when the edited prompt's arg-max is the new answer, else 0.

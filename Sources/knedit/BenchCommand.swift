@@ -16,10 +16,11 @@ struct BenchCommand: ParsableCommand {
   @Option(help: "Rules to time, with points where they take any: riemann:20, gauss-legendre:4, adaptive.")
   var rule = ["riemann:20", "adaptive"]
 
-  @Option(help: "Runs of each, of which the median counts.")
+  @Option(parsing: .unconditional, help: "Runs of each, of which the median counts.")
   var repeats = 5
 
   @Option(
+    parsing: .unconditional,
     help: "How many prompts to take, without sentences: of each relation's first fact, one wording after another.")
   var limit = 8
 
@@ -31,7 +32,8 @@ struct BenchCommand: ParsableCommand {
 
   func validate() throws {
     _ = try rules()
-    guard repeats >= 1, limit >= 1 else { throw ValidationError("--repeats and --limit must be at least 1.") }
+    guard (1...1000).contains(repeats) else { throw ValidationError("--repeats must lie between 1 and 1000.") }
+    guard limit >= 1 else { throw ValidationError("--limit must be at least 1.") }
   }
 
   private func rules() throws -> [AttributionRule] {

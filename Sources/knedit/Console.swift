@@ -21,14 +21,11 @@ enum Console {
 
   /// Prints results, or writes them to a file in one step.
   static func deliver(_ text: String, to path: String?) throws {
-    let ended = text.hasSuffix("\n") ? text : text + "\n"
     guard let path else {
-      do { try FileHandle.standardOutput.write(contentsOf: Data(ended.utf8)) } catch {
-        if isClosedPipe(error) { endAsReaderGone() }
-        throw OutputError(path: nil)
-      }
+      if try !show(text) { endAsReaderGone() }
       return
     }
+    let ended = text.hasSuffix("\n") ? text : text + "\n"
     let url = URL(filePath: path).resolvingSymlinksInPath()
     let type = try? FileManager.default.attributesOfItem(atPath: url.path)[.type] as? FileAttributeType
     do {
@@ -40,6 +37,16 @@ enum Console {
     } catch { throw OutputError(path: path) }
   }
 
+  /// Writes to standard output; false where nobody reads it any more.
+  static func show(_ text: String) throws -> Bool {
+    let ended = text.hasSuffix("\n") ? text : text + "\n"
+    do { try FileHandle.standardOutput.write(contentsOf: Data(ended.utf8)) } catch {
+      guard isClosedPipe(error) else { throw OutputError(path: nil) }
+      return false
+    }
+    return true
+  }
+
   private static func isClosedPipe(_ error: any Error) -> Bool {
     let error = error as NSError
     let cause = error.userInfo[NSUnderlyingErrorKey] as? NSError ?? error
@@ -47,7 +54,7 @@ enum Console {
   }
 
   /// Ends quietly, as other tools do before `head`.
-  private static func endAsReaderGone() {
+  static func endAsReaderGone() {
     PartialFiles.discardAll()
     signal(SIGPIPE, SIG_DFL)
     kill(getpid(), SIGPIPE)

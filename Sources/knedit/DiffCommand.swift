@@ -15,7 +15,7 @@ struct DiffCommand: ParsableCommand {
   @Argument(help: "Another.")
   var b: String
 
-  @Option(help: "How many of the nearest word pieces to name for each changed slot.")
+  @Option(parsing: .unconditional, help: "How many of the nearest word pieces to name for each changed slot.")
   var top = 5
 
   @OptionGroup var printing: PrintOptions

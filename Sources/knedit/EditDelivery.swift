@@ -6,6 +6,7 @@ import Foundation
 /// What an edit must reach to be written.
 struct LimitOptions: ParsableArguments {
   @Option(
+    parsing: .unconditional,
     help: """
       What the edit must reach. For update, the share of its prompts on which the new answer comes first (default: \
       \(EditLimits.update.success)); for erase, of prompts that were right and are wrong now (default: \
@@ -14,9 +15,11 @@ struct LimitOptions: ParsableArguments {
   var minSuccess: Double?
 
   @Option(
+    parsing: .unconditional,
     help: """
       What the edit must leave alone. For update, the share of judged prompts on other facts whose first answer stays, of \
-      those where it was right if there are any; for erase, of other relations' accuracy (default: \
+      those where it was right if there are any; for erase, of other relations' accuracy, and with --subject also of that on \
+      the relation's other facts (default: \
       \(EditLimits.update.kept)).
       """)
   var minKept: Double?
@@ -43,11 +46,12 @@ extension EditOutputOptions {
       try Console.deliver(String(decoding: record.json(), as: UTF8.self), to: nil)
     }
     let isText = printing.format == .text
-    if isText { try Console.deliver(report, to: nil) }
+    // Whoever has read enough of the report still wants the edit.
+    let isRead = try isText ? Console.show(report) : true
     if dryRun {
       if !isText { try show(plan) }
       if let shortfall, !force { throw EditError.wouldNotHold(shortfall) }
-      return
+      return isRead ? () : Console.endAsReaderGone()
     }
     if let shortfall {
       guard force else { throw EditError.doesNotHold(shortfall) }
@@ -55,6 +59,7 @@ extension EditOutputOptions {
     }
     let written = try write()
     if !isText { return try show(written) }
+    guard isRead else { return Console.endAsReaderGone() }
     let output = output ?? ""
     try Console.deliver("\nWritten to \(output); see edit.json there, or run knedit evaluate \(output)", to: nil)
   }

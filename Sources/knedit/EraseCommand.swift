@@ -22,7 +22,8 @@ struct EraseCommand: ParsableCommand {
   @Option(help: "optimized, which moves value slots until the answers are forgotten, or paper, which empties them.")
   var method = EditRecord.Method.Name.optimized
 
-  @Option(help: "For paper: how many neurons to take, those in most refined sets (default: 20).")
+  @Option(
+    parsing: .unconditional, help: "For paper: how many neurons to take, those in most refined sets (default: 20).")
   var top: Int?
 
   @Option(

@@ -28,7 +28,9 @@ struct EvaluateCommand: ParsableCommand {
     let record = try EditRecord(contentsOf: url)
     let source = try MaskedLanguageModel(opening: sourceLocation(record))
     let relations = try relationsLocation(record, source: source.checkpoint.directory)
-    try result.check(others: [url.path, model.model] + RelationOptions.files(in: relations.path))
+    try result.check(
+      others: [url.path, url.appending(path: EditRecord.fileName).path, model.model]
+        + RelationOptions.files(in: relations.path))
     let catalogue = try RelationCatalogue(directory: relations)
     let written = try record.result.flatMap { result in
       var isDirectory: ObjCBool = false
@@ -37,10 +39,9 @@ struct EvaluateCommand: ParsableCommand {
       let beside = directory.appending(path: fileName(result))
       let recorded = URL(filePath: result.model).appending(path: fileName(result))
       // What lies beside the record must be what it tells of; elsewhere there may be another by now.
-      let isOther =
-        try !FileManager.default.fileExists(atPath: recorded.path) || fingerprint(of: recorded) != result.sha256
-      return try (FileManager.default.fileExists(atPath: beside.path) ? beside : isOther ? nil : recorded)
-        .map { try MaskedLanguageModel(opening: $0) }
+      if FileManager.default.fileExists(atPath: beside.path) { return try MaskedLanguageModel(opening: beside) }
+      guard (try? fingerprint(of: recorded)) == result.sha256 else { return nil }
+      return try MaskedLanguageModel(opening: recorded)
     }
     let evaluation = try RecordEvaluation(
       record, source: source, result: written, catalogue: catalogue, threads: model.threadCount)

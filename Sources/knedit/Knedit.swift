@@ -46,7 +46,8 @@ struct Knedit: ParsableCommand {
     let ignored = unsafeBitCast(SIG_IGN, to: Int.self)
     var awaited = sigset_t()
     sigemptyset(&awaited)
-    for number in [SIGINT, SIGTERM, SIGHUP] where unsafeBitCast(signal(number, SIG_IGN), to: Int.self) != ignored {
+    for number in [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGXCPU]
+    where unsafeBitCast(signal(number, SIG_IGN), to: Int.self) != ignored {
       signal(number, SIG_DFL)
       sigaddset(&awaited, number)
     }

@@ -10,7 +10,7 @@ struct PredictCommand: ParsableCommand {
   @Argument(help: "Sentences with one [MASK] each.")
   var text: [String] = []
 
-  @Option(help: "How many answers to show.")
+  @Option(parsing: .unconditional, help: "How many answers to show.")
   var top = 10
 
   @Option(help: "A file with one sentence a line, or - for standard input.")

@@ -44,13 +44,15 @@ struct UpdateCommand: ParsableCommand {
     help: "optimized, which moves value slots until the answer holds, or paper, the fixed rewrite of Dai et al.")
   var method = EditRecord.Method.Name.optimized
 
-  @Option(help: "For paper: how much of the old answer's embedding is taken away (default: 1).")
+  @Option(
+    parsing: .unconditional, help: "For paper: how much of the old answer's embedding is taken away (default: 1).")
   var lambda1: Double?
 
-  @Option(help: "For paper: how much of the new answer's embedding is added (default: 8).")
+  @Option(parsing: .unconditional, help: "For paper: how much of the new answer's embedding is added (default: 8).")
   var lambda2: Double?
 
   @Option(
+    parsing: .unconditional,
     help: """
       How many of the relation's last templates the edit does not see, to judge it on them. Default: 1 for optimized, \
       0 for paper.

@@ -159,6 +159,56 @@ struct PatchingTests {
     }
   }
 
+  @Test("refuses a source that was written to, or replaced, since it was opened, and leaves nothing")
+  func changedSource() throws {
+    for replaces in [false, true] {
+      try FixtureFiles.withCopy(of: "keras") { model in
+        let (source, weights) = (try Checkpoint.open(model), model.appending(path: "tf_model.h5"))
+        let bytes = try Data(contentsOf: weights)
+        if replaces {
+          try bytes.write(to: weights, options: .atomic)
+        } else {
+          let handle = try FileHandle(forWritingTo: weights)
+          try handle.seekToEnd()
+          try handle.write(contentsOf: Data([0]))
+          try handle.close()
+        }
+        let output = model.deletingLastPathComponent().appending(path: "out")
+        let error = try Fixture.error { () throws(CheckpointError) in
+          try source.writePatched(Self.slots, to: output, overwrite: false)
+        }
+        #expect(error == .changed(path: source.weightsFile.path))
+        #expect(!FileManager.default.fileExists(atPath: output.path))
+      }
+    }
+  }
+
+  @Test("slots as the file will hold them are what reading it gives", arguments: all)
+  func stored(name: String) throws {
+    try FixtureFiles.withDirectory { directory in
+      let source = try Fixture.open(name)
+      let slot = ValueSlot(layer: 1, index: 7, values: (0..<Fixture.hidden).map { sin(Float($0)) / 3 })
+      let stored = try source.stored([slot])
+      try source.writePatched([slot], to: directory, overwrite: false)
+      #expect(stored.map(\.values) == [try Checkpoint.open(directory).weights().valueSlot(layer: 1, index: 7)])
+      #expect((stored == [slot]) != Fixture.rounded.contains(name))
+    }
+  }
+
+  @Test("refuses a directory in which another command is writing, or was killed at it")
+  func unfinished() throws {
+    try FixtureFiles.withDirectory { directory in
+      let partial = ".tf_model.h5.0E9D.partial"
+      try Data("half".utf8).write(to: directory.appending(path: partial))
+      for overwrite in [false, true] {
+        let error = try Fixture.error { () throws(CheckpointError) in
+          try Fixture.open("keras").checkOutput(directory, overwrite: overwrite)
+        }
+        #expect(error.description.contains("left \(partial)"))
+      }
+    }
+  }
+
   @Test("refuses a directory of other weights, which would be read in place of those written")
   func otherWeights() throws {
     try FixtureFiles.withCopy(of: "keras") { directory in
@@ -286,7 +336,7 @@ struct PatchingTests {
         try Fixture.open("keras").writePatched(
           [Fixture.slot(1, 1), Fixture.slot(1, 1)], to: output, overwrite: false)
       }
-      #expect(twice.description.contains("it is given 2 times"))
+      #expect(twice.description.contains("it is given more than once"))
       #expect(!FileManager.default.fileExists(atPath: output.path))
     }
   }

@@ -331,6 +331,36 @@ struct CommandTests {
     #expect(try Command("diff", Command.model, Command.model, "-o", "/dev/null/x").status == 2)
   }
 
+  @Test("numbers below what an option takes are refused by its own sentence", arguments: ["--top", "--top="])
+  func negative(option: String) throws {
+    let run = try Command(["predict", "[MASK]"] + (option.hasSuffix("=") ? [option + "-5"] : [option, "-5"]))
+    #expect(run.status == 64 && run.errors.contains("--top must be at least 1"))
+    let repeats = try Command("bench", "--repeats", "1000000000000")
+    #expect(repeats.status == 64 && repeats.errors.contains("--repeats must lie between"))
+    let update = try Command(
+      [
+        "update", "--relation", "R1", "--subject", "orvia", "--to", "Corin", "--method", "paper", "--lambda1", "-1",
+        "--dry-run", "--force",
+      ] + Command.fixture)
+    #expect(update.status == 0 && update.errors.isEmpty)
+  }
+
+  @Test("an edit is written though nobody reads its report to the end")
+  func closedPipe() throws {
+    try FixtureFiles.withDirectory { directory in
+      let output = directory.appending(path: "out").path
+      let pipe = Pipe()
+      try pipe.fileHandleForReading.close()
+      let run = try Command(
+        [
+          "update", "--relation", "R1", "--subject", "orvia", "--to", "Corin", "--method", "paper", "--force", "-o",
+          output,
+        ] + Command.fixture, output: pipe.fileHandleForWriting)
+      #expect(run.status == SIGPIPE, "\(run.status) \(run.errors)")
+      #expect(FileManager.default.fileExists(atPath: output + "/tf_model.h5"))
+    }
+  }
+
   @Test("bench without prompts, and more threads than can be, are no crash")
   func extremes() throws {
     try FixtureFiles.withCopy(of: "relations") { relations in
@@ -418,6 +448,14 @@ struct CommandTests {
       let evaluate = try Command(
         "evaluate", record.path, "-o", record.path, "--model", demo, "--relations", demo + "/relations")
       #expect(evaluate.failedPlainly && evaluate.errors.contains("another file of this command"))
+      // The record may be meant by its directory.
+      let (alone, inside) = (directory.appending(path: "alone"), "alone/edit.json")
+      try FileManager.default.createDirectory(at: alone, withIntermediateDirectories: false)
+      try FileManager.default.copyItem(at: record, to: directory.appending(path: inside))
+      let again = try Command(
+        "evaluate", alone.path, "-o", directory.appending(path: inside).path, "--model", demo, "--relations",
+        demo + "/relations")
+      #expect(again.failedPlainly && again.errors.contains("another file of this command"))
       #expect(try Data(contentsOf: lines) == contents && Data(contentsOf: facts) == before)
       #expect(try Data(contentsOf: record) == recorded)
       #expect(!FileManager.default.fileExists(atPath: scores))

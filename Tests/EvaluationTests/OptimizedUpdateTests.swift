@@ -483,7 +483,7 @@ struct OptimizedEditTests {
     }
   }
 
-  @Test("a subject that the vocabulary cannot spell, and an output that no edit wrote, are refused")
+  @Test("a subject that the vocabulary cannot spell, and an output that is not what an edit wrote, are refused")
   func refusals() throws {
     try FixtureFiles.withCopy(of: "keras") { model in
       let request = try fixture.request(model, overwrite: true)
@@ -502,6 +502,25 @@ struct OptimizedEditTests {
           request: fixture.request(part, overwrite: true), fact: fact, newAnswer: "Corin", ownPrompts: [],
           method: .paper(lambda1: 1, lambda2: 8)
         ).plan()
+      }
+      // Nor are settings that the source lacks, which would be removed.
+      let settings = model.appending(path: "settings")
+      try FileManager.default.createDirectory(at: settings, withIntermediateDirectories: false)
+      try Data("{}".utf8).write(to: settings.appending(path: "added_tokens.json"))
+      #expect(throws: EditError.notAnEdit(path: settings.path)) {
+        try fixture.update(settings, overwrite: true).plan()
+      }
+      // Nor what was written to after the edit that its record tells of.
+      let tuned = model.appending(path: "tuned")
+      _ = try fixture.update(tuned).carryOut()
+      _ = try fixture.update(tuned, overwrite: true).carryOut()
+      let weights = tuned.appending(path: "tf_model.h5")
+      let handle = try FileHandle(forWritingTo: weights)
+      try handle.seekToEnd()
+      try handle.write(contentsOf: Data([0]))
+      try handle.close()
+      #expect(throws: EditError.changedSince(path: weights.path)) {
+        try fixture.update(tuned, overwrite: true).plan()
       }
       let unknown = Fact(relation: "R1", subject: "東京", answer: "Aster")
       #expect(throws: ModelError.unknownSubject("東京")) {

@@ -30,14 +30,17 @@ struct UpdateTests {
     }
   }
 
-  @Test("the written checkpoint says what the record says it says")
-  func recorded() throws {
+  @Test(
+    "the written checkpoint says what the record says it says, also where it holds less exact numbers",
+    arguments: ["keras", "safetensors-bf16", "safetensors-f16", "flat-half"])
+  func recorded(name: String) throws {
+    let fixture = try Fixture(name)
     try FixtureFiles.withDirectory { directory in
       let output = directory.appending(path: "out")
       let record = try fixture.update(output).carryOut().record
       let written = try MaskedLanguageModel(opening: output)
       let prompt = try written.encode(try #require(record.editedPrompt))
-      let p = written.bert.predict([prompt]) { [fixture] in
+      let p = written.bert.predict([prompt]) {
         (
           $1.probability(of: (try? fixture.model.answer("Corin")) ?? 0),
           $1.rank(of: (try? fixture.model.answer("Corin")) ?? 0)

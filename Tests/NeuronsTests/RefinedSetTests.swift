@@ -15,6 +15,8 @@ struct RefinedSetTests {
     #expect(
       scores.coarseSet(ratio: 0.25)
         == [Neuron(layer: 0, index: 0), Neuron(layer: 0, index: 1), Neuron(layer: 1, index: 2)])
+    // Where nothing is expressed, nothing is.
+    #expect(AttributionScores(layers: 1, neurons: 3, values: [0, 0, -1]).coarseSet(ratio: 0.2).isEmpty)
     #expect(AttributionScores.coarseRatio == 0.2 && AttributionScores.baselineRatio == 0.5)
   }
 

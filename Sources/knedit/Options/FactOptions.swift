@@ -7,7 +7,7 @@ struct FactOptions: ParsableArguments {
   @Option(help: "A file {relation: [index into facts.json, …]} that selects facts.")
   var facts: String?
 
-  @Option(help: "At most so many facts of a relation, from the first on.")
+  @Option(parsing: .unconditional, help: "At most so many facts of a relation, from the first on.")
   var limit: Int?
 
   func validate() throws {

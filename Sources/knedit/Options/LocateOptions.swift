@@ -11,6 +11,7 @@ struct LocateOptions: ParsableArguments {
   var rule: String?
 
   @Option(
+    parsing: .unconditional,
     help:
       "Points on the path, for the rules that take a number of them. Default: \(AttributionRule.publishedSteps), as in the paper."
   )

@@ -3,6 +3,7 @@ import ArgumentParser
 /// How much memory locating may take.
 struct MemoryOptions: ParsableArguments {
   @Option(
+    parsing: .unconditional,
     help:
       """
       Megabytes that locating may take beside the weights and, for prompts of up to 128 pieces, their bfloat16 copy; one \

@@ -6,10 +6,11 @@ import Kernels
 
 /// Where the model comes from, and how many threads it may use.
 struct ModelOptions: ParsableArguments {
-  @Option(help: "A model directory, or its tf_model.h5 or model.safetensors. Default: the bundled demo.")
+  @Option(
+    help: "A model directory, or its tf_model.h5 or model.safetensors. Default: the bundled demo, or the record's.")
   var model: String?
 
-  @Option(help: "Threads to use. Default: all cores.")
+  @Option(parsing: .unconditional, help: "Threads to use. Default: all cores.")
   var threads: Int?
 
   func validate() throws {

@@ -22,30 +22,38 @@ private func ofErasure<Value>(_ value: KeyPath<SlotOptimization, Value>) -> Stri
 /// What steers optimised value slots, in updates and erasures; what is not given is the edit's default.
 struct OptimizationOptions: ParsableArguments {
   @Option(
+    parsing: .unconditional,
     help: help(
       "value slots at most, for each fact of an update or for an erasure.", \.slots, erasure: ofErasure(\.slots)))
   var slots: Int?
 
-  @Option(help: help("how many of the upper layers neurons are taken from.", \.layers, erasure: "two thirds"))
+  @Option(
+    parsing: .unconditional,
+    help: help("how many of the upper layers neurons are taken from.", \.layers, erasure: "two thirds"))
   var layers: Int?
 
   @Option(
+    parsing: .unconditional,
     help: help(
       "how much it counts that neighbours stay as they are; in an erasure more and more while the relation is forgotten.",
       \.neighbourWeight, erasure: ofErasure(\.neighbourWeight)))
   var neighbourWeight: Double?
 
   @Option(
+    parsing: .unconditional,
     help: help(
       "prompts of other relations that shall stay as they are; of an erasure's, each step runs some in turn.",
       \.otherRelations, erasure: ofErasure(\.otherRelations))
   )
   var otherNeighbours: Int?
 
-  @Option(help: help("the size of the first step; it falls to zero.", \.rate, erasure: ofErasure(\.rate)))
+  @Option(
+    parsing: .unconditional,
+    help: help("the size of the first step; it falls to zero.", \.rate, erasure: ofErasure(\.rate)))
   var learningRate: Double?
 
   @Option(
+    parsing: .unconditional,
     help: help(
       "steps at most; an update takes them for each word piece of its answer.", \.steps, erasure: ofErasure(\.steps)))
   var iterations: Int?
@@ -119,22 +127,29 @@ struct UpdateOptimizationOptions: ParsableArguments {
       \.subjectLayers.rawValue, valueName: "layers"))
   var subjectLayers: SubjectLayers?
 
-  @Option(help: help("the probability that the new answer shall reach on every prompt.", \.confidence))
+  @Option(
+    parsing: .unconditional,
+    help: help("the probability that the new answer shall reach on every prompt.", \.confidence))
   var confidence: Double?
 
-  @Option(help: help("prompts of other facts of the relation that shall stay as they are.", \.sameRelation))
+  @Option(
+    parsing: .unconditional,
+    help: help("prompts of other facts of the relation that shall stay as they are.", \.sameRelation))
   var neighbours: Int?
 
   @Option(
+    parsing: .unconditional,
     help: help("prompts of other relations about the edited subject that shall stay as they are.", \.sameSubject))
   var subjectNeighbours: Int?
 
   @Option(
+    parsing: .unconditional,
     help: help(
       "prompts about the edited subject in relations without a fact about it that shall stay as they are.", \.unlisted))
   var unlistedNeighbours: Int?
 
   @Option(
+    parsing: .unconditional,
     help: help(
       """
       prompts with one word left out that shall follow too, so that unseen wordings do; of several facts together at \
@@ -143,6 +158,7 @@ struct UpdateOptimizationOptions: ParsableArguments {
   var shortenedPrompts: Int?
 
   @Option(
+    parsing: .unconditional,
     help: help(
       "how many of the neighbours each step runs where it varies keys, those that the edit moves most first.", \.heeded)
   )
