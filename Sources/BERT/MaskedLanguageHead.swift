@@ -176,7 +176,7 @@ struct MaskedLanguageHead {
         loss += goal.weight * abs(excess)
         weight = excess > 0 ? -goal.weight : goal.weight
         distribution[row, column] -= 1
-      case .amid(let piece, let others):
+      case .amid(let piece, let others, let together):
         let column = place(of: piece)
         precondition(!others.isEmpty)
         let rivals = others.map(place(of:))
@@ -187,11 +187,18 @@ struct MaskedLanguageHead {
           probability: exp(Double(own)), isLikeliest: rivals.allSatisfy { logs[row, $0] <= own },
           chance: 1 / Double(rivals.count + 1))
         loss += goal.weight * abs(excess)
-        weight = excess > 0 ? goal.weight : -goal.weight
-        // The softmax's denominator is in both logarithms, so that only the pieces named have a gradient.
-        scale(gradient, by: 0)
-        distribution[row, column] = 1
-        for rival in rivals { distribution[row, rival] = -Float(share) }
+        let all = rivals + [column]
+        let sum = all.reduce(0) { $0 + exp(Double(logs[row, $1])) }
+        // The softmax's denominator is in both logarithms of the excess, so that only the pieces named have a gradient by it.
+        if sum < together {
+          loss += goal.weight * (log(together) - log(sum))
+          for one in all { distribution[row, one] -= Float(exp(Double(logs[row, one])) / sum) }
+        } else {
+          scale(gradient, by: 0)
+        }
+        let sign: Float = excess > 0 ? 1 : -1
+        distribution[row, column] += sign
+        for rival in rivals { distribution[row, rival] -= sign * Float(share) }
       }
       answers.append(answer)
       scale(gradient, by: Float(weight))

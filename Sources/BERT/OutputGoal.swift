@@ -9,7 +9,9 @@ public struct OutputGoal: Sendable {
     /// This word piece with about that probability: the loss is |ln P − ln p|.
     case level(Int, at: Double)
     /// This word piece about as likely as these others, at least one, are on the whole: the loss is |ln P − mean of their ln P|.
-    case amid(Int, others: [Int])
+    /// And all of them together with at least that probability of the whole vocabulary, where it is not 0: the loss has
+    /// ln(together) − ln ΣP besides where ΣP is less.
+    case amid(Int, others: [Int], together: Double = 0)
   }
 
   /// The prompt.
@@ -20,6 +22,9 @@ public struct OutputGoal: Sendable {
   public let weight: Double
   /// Whether the prompt asks something about a subject of which something else is edited.
   public let isAboutEditedSubject: Bool
+
+  /// Whether its loss is about the whole vocabulary.
+  var looksAtAll: Bool { if case .amid(_, _, let together) = wanted { together > 0 } else { false } }
 
   /// Whether some word piece should be said there with at least some probability.
   public var wantsAnswer: Bool { if case .answer = wanted { true } else { false } }

@@ -16,7 +16,8 @@ public struct SlotGradients: Sendable {
   public struct Answer: Sendable, Hashable {
     /// Its P.
     public let probability: Double
-    /// Whether no word piece that matters is likelier, or none of the others of ``OutputGoal/Wanted/amid(_:others:)``.
+    /// Whether no word piece that matters is likelier, or none of the others of
+    /// ``OutputGoal/Wanted/amid(_:others:together:)``.
     public let isLikeliest: Bool
     /// How often it would be so among these others by chance; 0 where all word pieces that matter are compared.
     public let chance: Double
@@ -72,7 +73,7 @@ public struct SlotObjective: Sendable {
   ///   - traced: Prompts and what they should give.
   ///   - slots: Layer and index of each slot that may change, none below the traced layers; at least one.
   ///   - pieces: The word pieces that probabilities are over.
-  ///   - goals: Those whose probabilities are over the whole vocabulary; prompts that run with them look at it too.
+  ///   - goals: Further ones whose probabilities are over the whole vocabulary; prompts that run with them look at it too.
   public init(
     _ traced: TracedGoals, slots: [(layer: Int, index: Int)], pieces given: Set<Int>? = nil,
     lookingAtAll goals: Set<Int> = []
@@ -85,15 +86,16 @@ public struct SlotObjective: Sendable {
     for goal in traced.goals {
       switch goal.wanted {
       case .answer(let piece, _), .level(let piece, _): pieces.insert(piece)
-      case .amid(let piece, let others): pieces.formUnion(others + [piece])
+      case .amid(let piece, let others, _): pieces.formUnion(others + [piece])
       case .unchanged: break
       }
     }
     self.pieces = pieces
     let sorted = pieces.sorted()
     columns = Dictionary(uniqueKeysWithValues: sorted.enumerated().map { ($1, $0) })
+    let looking = goals.union(traced.goals.indices.filter { traced.goals[$0].looksAtAll })
     allColumns =
-      goals.isEmpty
+      looking.isEmpty
       ? [:] : Dictionary(uniqueKeysWithValues: (0..<model.configuration.vocabularySize).map { ($0, $0) })
     var weights = model.weights
     let embeddings = model.weights.wordEmbeddings
@@ -106,7 +108,7 @@ public struct SlotObjective: Sendable {
     let own = slots.filter { $0.layer == traced.lowestLayer }.map(\.index)
     parts = concurrently(traced.groups.count, threads: traced.threads) { group in
       let stage = traced.stages[group]
-      let looksAtAll = !goals.isDisjoint(with: traced.groups[group])
+      let looksAtAll = !looking.isDisjoint(with: traced.groups[group])
       var (before, negativeEntropies) = (Matrix(rows: 0, columns: 0), [Double]())
       if traced.goals[traced.groups[group]].contains(where: { $0.wanted == .unchanged }) {
         before = (looksAtAll ? model.head : head).logits(stage.states.all)

@@ -3,11 +3,13 @@ import Checkpoint
 import Kernels
 import Neurons
 
-/// An erasure of a relation by optimisation: one set of value slots after which every fact's answer is no more likely
-/// than the relation's other answers, while other relations stay.
+/// An erasure of a relation by optimisation: one set of value slots after which every fact's answer is about as likely as
+/// the relation's other answers are on the whole, while other relations stay.
 ///
 /// Minimises the mean over the relation's prompts of |ln P(t) − mean of ln P of the relation's other answers| plus weight ·
-/// mean KL(before ‖ now) over neighbours. So t ends amid the others, and neither it nor they need to go to noise. Where there
+/// mean KL(before ‖ now) over neighbours. So t ends amid the others. Where all of these together have less than
+/// ``SlotOptimization/answersTogether``, the loss is by as much larger as ln of that is than ln of theirs, so that they do not go
+/// to noise. Where there
 /// are no others, and in older erasures (``Forgetting/evenShare``), it is |ln P(t) − ln m| instead, with m ``ownShare`` of an
 /// even share among the relation's answers.
 ///
@@ -18,7 +20,7 @@ import Neurons
 public struct OptimizedErasure: EditingMethod {
   /// Prompts of the relation with the word piece each should no longer prefer.
   public let targets: [AttributionTarget]
-  /// How many answers the relation has.
+  /// How many answers the facts erased have, or where the relation's others stay, all of it.
   public let answerCount: Int
   /// Their first word pieces.
   public let answers: [Int]
@@ -139,7 +141,7 @@ public struct OptimizedErasure: EditingMethod {
       uniqueKeysWithValues: Set(targets.map(\.answer)).map { own in (own, answers.filter { $0 != own }) })
     func wanted(_ answer: Int) -> OutputGoal.Wanted {
       if optimization.forgetting == .amid, let others = rivals[answer], !others.isEmpty {
-        return .amid(answer, others: others)
+        return .amid(answer, others: others, together: optimization.answersTogether ?? 0)
       }
       return .level(answer, at: Self.ownShare / Double(max(1, answerCount)))
     }

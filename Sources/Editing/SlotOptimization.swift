@@ -67,12 +67,15 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public var largestNeighbourWeight: Double?
   /// When an answer counts as forgotten.
   public var forgetting: Forgetting
+  /// What the relation's answers keep together of P at least, where one ends amid the others; nil for nothing.
+  public var answersTogether: Double?
   /// An erasure has forgotten its relation when its ``SlotGradients/shareSaid`` is at most this; nil for
   /// ``forgottenShareBefore``.
   public var forgottenShare: Double?
   /// Prompts of the relation's other facts that are neighbours, one a fact; an erasure has none.
   public var sameRelation: Int
-  /// Prompts of other relations' facts that are neighbours, one a fact.
+  /// Prompts of other relations' facts that are neighbours: of an update one a fact, of an erasure as many as there are
+  /// templates at most.
   public var otherRelations: Int
   /// Prompts of an erased relation that the erasure asks, at most; nil for ``erasedPromptsBefore``.
   public var erasedPrompts: Int?
@@ -106,10 +109,10 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// The defaults of an erasure in a model with so many layers, of which it edits the upper two thirds.
   public static func erasure(layerCount: Int) -> SlotOptimization {
     SlotOptimization(
-      slots: 128, layers: max(1, (2 * layerCount + 1) / 3), subjectLayers: .absent, confidence: 0.9, steps: 200,
+      slots: 128, layers: max(1, (2 * layerCount + 1) / 3), subjectLayers: .absent, confidence: 0.9, steps: 300,
       rate: 0.05, shrinkage: 0.3, neighbourWeight: 20, largestNeighbourWeight: 1000, forgetting: .amid,
-      forgottenShare: 0.03,
-      sameRelation: 0, otherRelations: 24000, erasedPrompts: 4800, erasedPromptsPerStep: 600, neighboursPerStep: 1500,
+      answersTogether: 0.1, forgottenShare: 0.03,
+      sameRelation: 0, otherRelations: 36000, erasedPrompts: 4800, erasedPromptsPerStep: 600, neighboursPerStep: 1500,
       heeded: 1500, form: .free, following: .all)
   }
 
@@ -117,7 +120,8 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public init(
     slots: Int, layers: Int, subjectLayers: SubjectLayers = .absent, confidence: Double, steps: Int, rate: Double,
     shrinkage: Double = 0, neighbourWeight: Double, largestNeighbourWeight: Double? = nil,
-    forgetting: Forgetting = .evenShare, forgottenShare: Double? = nil, sameRelation: Int, otherRelations: Int,
+    forgetting: Forgetting = .evenShare, answersTogether: Double? = nil, forgottenShare: Double? = nil,
+    sameRelation: Int, otherRelations: Int,
     erasedPrompts: Int? = nil,
     erasedPromptsPerStep: Int? = nil,
     neighboursPerStep: Int? = nil, sameSubject: Int = 0,
@@ -134,6 +138,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     self.neighbourWeight = neighbourWeight
     self.largestNeighbourWeight = largestNeighbourWeight
     self.forgetting = forgetting
+    self.answersTogether = answersTogether
     self.forgottenShare = forgottenShare
     self.sameRelation = sameRelation
     self.otherRelations = otherRelations
@@ -168,6 +173,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     neighbourWeight = try fields.decode(Double.self, forKey: .neighbourWeight)
     largestNeighbourWeight = try fields.decodeIfPresent(Double.self, forKey: .largestNeighbourWeight)
     forgetting = try fields.decodeIfPresent(Forgetting.self, forKey: .forgetting) ?? .evenShare
+    answersTogether = try fields.decodeIfPresent(Double.self, forKey: .answersTogether)
     forgottenShare = try fields.decodeIfPresent(Double.self, forKey: .forgottenShare)
     sameRelation = try fields.decode(Int.self, forKey: .sameRelation)
     otherRelations = try fields.decode(Int.self, forKey: .otherRelations)
@@ -220,6 +226,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     slots > 0 && layers > 0 && confidence > 0 && confidence < 1 && rate.isFinite && shrinkage.isFinite
       && rate > 0 && shrinkage >= 0 && neighbourWeight.isFinite && neighbourWeight >= 0
       && (largestNeighbourWeight?.isFinite ?? true) && (forgottenShare?.isFinite ?? true)
+      && (0..<1).contains(answersTogether ?? 0)
       && [neighboursPerStep, erasedPrompts, erasedPromptsPerStep].allSatisfy { ($0 ?? 1) > 0 }
       && [steps, sameRelation, otherRelations, sameSubject, unlisted, shortened, heeded].allSatisfy(
         (0...Self.mostCounted).contains)

@@ -13,7 +13,10 @@ struct SlotObjectiveTests {
         switch index % 4 {
         case 0: .answer(golden.answerId, atLeast: 0.99)
         case 1: .unchanged
-        case 2: .amid(golden.answerId, others: [3, 8, 20, 41].filter { $0 != golden.answerId })
+        case 2:
+          .amid(
+            golden.answerId, others: [3, 8, 20, 41].filter { $0 != golden.answerId },
+            together: index > 4 ? 0.999 : 0)
         default: .level(golden.answerId, at: 1e-4)
         }
       let prompt = try model.encode(golden.text)
@@ -291,6 +294,15 @@ struct SlotObjectiveTests {
     #expect(abs(first.loss - 3 * (nats(pieces[0]) - (nats(pieces[1]) + nats(pieces[2])) / 2)) < 1e-4)
     #expect(first.answers.map { $0?.isLikeliest } == [true])
     #expect(run(pieces[1], [pieces[0], pieces[2]]).answers.map { $0?.isLikeliest } == [false])
+    // Too little of P together costs as many nats; what the whole vocabulary has is what counts.
+    let sum = pieces.reduce(0) { $0 + prediction.probability(of: $1) }
+    let together = min(0.9, 2 * sum)
+    let goal = OutputGoal(
+      prompt: prompt, wanted: .amid(pieces[0], others: [pieces[1], pieces[2]], together: together), weight: 3)
+    let held = SlotObjective(
+      TracedGoals(model.bert, [goal], from: 0), slots: [(layer: 0, index: 3)], pieces: Set(pieces)
+    ).evaluate([[Float](repeating: 0, count: 16)])
+    #expect(abs(held.loss - first.loss - 3 * log(together / sum)) < 1e-4)
     // One of three is the likeliest by chance.
     #expect(abs(first.shareSaid - 2 / 3) < 1e-12 && run(pieces[1], [pieces[0]]).shareSaid == -0.5)
   }

@@ -190,7 +190,9 @@ struct OptimizedErasureTests {
     let level = targets.map { OutputGoal.Wanted.level($0.answer, at: 0.5 / 7) }
     #expect(
       wanted(.amid, answers)
-        == targets.map { target in .amid(target.answer, others: answers.filter { $0 != target.answer }) })
+        == targets.map { target in
+          .amid(target.answer, others: answers.filter { $0 != target.answer }, together: 0.1)
+        })
     #expect(wanted(.amid, []) == level && wanted(.evenShare, answers) == level)
     #expect(SlotOptimization.erasure(layerCount: 2).forgetting == .amid)
   }

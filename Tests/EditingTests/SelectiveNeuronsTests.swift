@@ -92,7 +92,7 @@ struct SlotOptimizationTests {
     #expect(found.isSound && found.heeded >= 1_000_000, "all neighbours, however many")
     #expect(found.following == .all && found.largestNeighbourWeight == nil && found.neighboursPerStep == nil)
     #expect(found.forgottenShare == nil && found.erasedPrompts == nil && found.erasedPromptsPerStep == nil)
-    #expect(found.forgetting == .evenShare)
+    #expect(found.forgetting == .evenShare && found.answersTogether == nil)
     for now in [SlotOptimization.update, .erasure(layerCount: 6)] {
       #expect(try JSONDecoder().decode(SlotOptimization.self, from: JSONEncoder().encode(now)) == now)
     }
@@ -101,7 +101,7 @@ struct SlotOptimizationTests {
   @Test("numbers that no optimisation can be run with are refused")
   func unsound() {
     let changes: [(inout SlotOptimization) -> Void] = [
-      { $0.forgottenShare = .infinity }, { $0.rate = 0 },
+      { $0.forgottenShare = .infinity }, { $0.answersTogether = 1 }, { $0.rate = 0 },
       { $0.shrinkage = -1 }, { $0.neighbourWeight = -20 }, { $0.erasedPromptsPerStep = 0 },
     ]
     for change in changes {
