@@ -71,63 +71,9 @@ public struct Checkpoint: Sendable {
     } else {
       (format, entries) = try HDF5Layout.read(weightsFile)
     }
-    let path = weightsFile.path
-    try Self.requireSameDepth(entries, configuration, path: path)
-    var indices: [String: Int] = [:]
-    for (index, entry) in entries.enumerated() {
-      guard let first = indices[entry.canonicalName] else {
-        indices[entry.canonicalName] = index
-        continue
-      }
-      // Keras stores shared weights once for each part that uses them; the first is read, and its copy is taken to
-      // hold the same values, since comparing them would double the time to open.
-      guard !format.isFlat, entry.shape == entries[first].shape else {
-        throw .inconsistent(
-          path: path, reason: "\(entries[first].name) and \(entry.name) are two tensors for one place")
-      }
-    }
-    guard entries.contains(where: { $0.canonicalName.hasPrefix("bert.") }) else {
-      throw .unreadable(path: path, reason: "it holds no tensors of a BERT model")
-    }
-    guard entries.contains(where: { $0.canonicalName.hasPrefix("cls.predictions.") }) else {
-      throw .missingHead(path: path)
-    }
-    // A decoder bias may go by either of two names.
-    if indices["cls.predictions.bias"] == nil {
-      indices["cls.predictions.bias"] = indices["cls.predictions.decoder.bias"]
-    }
-    var orientation: BERTWeights.Orientation?
-    if case .keras = format { orientation = .inputByOutput }
-    let roles = TensorRole.all(configuration)
-    for role in roles {
-      guard let index = indices[role.description] else {
-        throw .missingTensor(name: Self.name(of: role, in: format), path: path)
-      }
-      guard entries[index].isFloatingPoint else {
-        throw .unreadable(
-          path: path,
-          reason:
-            "tensor \(entries[index].name) is stored as \(entries[index].element), not as F32 or the like")
-      }
-      let shape = entries[index].shape
-      let reversed = Array(role.shape.reversed())
-      let isSquare = role.shape == reversed
-      if role.isProjection, !isSquare {
-        let found: BERTWeights.Orientation? =
-          shape == role.shape ? .outputByInput : shape == reversed ? .inputByOutput : nil
-        if let found, let orientation, found != orientation, format.isFlat {
-          throw .inconsistent(
-            path: path,
-            reason: "\(entries[index].name) is stored the other way round than the projections before it")
-        }
-        if format.isFlat { orientation = orientation ?? found }
-      }
-      let expected = role.isProjection && orientation == .inputByOutput ? reversed : role.shape
-      guard shape == expected else {
-        throw .wrongShape(name: entries[index].name, expected: expected, found: shape, path: path)
-      }
-      entries[index].isUsed = true
-    }
+    try Self.requireSameDepth(entries, configuration, path: weightsFile.path)
+    let places = try Self.places(of: entries, in: format, path: weightsFile.path)
+    let orientation = try Self.take(&entries, at: places, configuration, format, path: weightsFile.path)
     self.directory = directory
     self.weightsFile = weightsFile
     self.vocabularyFile = vocabularyFile
@@ -140,6 +86,72 @@ public struct Checkpoint: Sendable {
       orientation
       ?? (entries.contains { $0.name.hasSuffix("kernel") || $0.name.hasSuffix("kernel:0") }
         ? .inputByOutput : .outputByInput)
+  }
+
+  /// Where the tensor of each canonical name is among the entries.
+  ///
+  /// Keras stores shared weights once for each part that uses them; the first is read, and its copy is taken to hold the same
+  /// values, since comparing them would double the time to open.
+  private static func places(
+    of entries: [TensorEntry], in format: CheckpointFormat, path: String
+  ) throws(CheckpointError) -> [String: Int] {
+    var places: [String: Int] = [:]
+    for (index, entry) in entries.enumerated() {
+      guard let first = places[entry.canonicalName] else {
+        places[entry.canonicalName] = index
+        continue
+      }
+      guard !format.isFlat, entry.shape == entries[first].shape else {
+        throw .inconsistent(
+          path: path, reason: "\(entries[first].name) and \(entry.name) are two tensors for one place")
+      }
+    }
+    guard entries.contains(where: { $0.canonicalName.hasPrefix("bert.") }) else {
+      throw .unreadable(path: path, reason: "it holds no tensors of a BERT model")
+    }
+    guard entries.contains(where: { $0.canonicalName.hasPrefix("cls.predictions.") }) else {
+      throw .missingHead(path: path)
+    }
+    // A decoder bias may go by either of two names.
+    if places["cls.predictions.bias"] == nil {
+      places["cls.predictions.bias"] = places["cls.predictions.decoder.bias"]
+    }
+    return places
+  }
+
+  /// Marks the tensors that the model is made of, and tells which way round projections are stored; nil where all are square.
+  private static func take(
+    _ entries: inout [TensorEntry], at places: [String: Int], _ configuration: BERTConfiguration,
+    _ format: CheckpointFormat, path: String
+  ) throws(CheckpointError) -> BERTWeights.Orientation? {
+    var orientation: BERTWeights.Orientation?
+    if case .keras = format { orientation = .inputByOutput }
+    for role in TensorRole.all(configuration) {
+      guard let index = places[role.description] else {
+        throw .missingTensor(name: name(of: role, in: format), path: path)
+      }
+      let (name, shape) = (entries[index].name, entries[index].shape)
+      guard entries[index].isFloatingPoint else {
+        throw .unreadable(
+          path: path, reason: "tensor \(name) is stored as \(entries[index].element), not as F32 or the like")
+      }
+      let reversed = Array(role.shape.reversed())
+      if role.isProjection, role.shape != reversed, format.isFlat {
+        let found: BERTWeights.Orientation? =
+          shape == role.shape ? .outputByInput : shape == reversed ? .inputByOutput : nil
+        if let found, let orientation, found != orientation {
+          throw .inconsistent(
+            path: path, reason: "\(name) is stored the other way round than the projections before it")
+        }
+        orientation = orientation ?? found
+      }
+      let expected = role.isProjection && orientation == .inputByOutput ? reversed : role.shape
+      guard shape == expected else {
+        throw .wrongShape(name: name, expected: expected, found: shape, path: path)
+      }
+      entries[index].isUsed = true
+    }
+    return orientation
   }
 
   /// Refuses a file that has more encoder layers than config.json says: leaving some out would be another model.
