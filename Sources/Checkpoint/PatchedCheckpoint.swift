@@ -264,6 +264,7 @@ extension Checkpoint {
 
   private static func reason(_ error: any Error) -> String {
     if (error as? CocoaError)?.code == .fileWriteOutOfSpace { return String(cString: strerror(ENOSPC)).lowercased() }
+    if (error as? CocoaError)?.code == .fileNoSuchFile { return "no directory can be made there; choose another" }
     if (error as? CocoaError)?.code == .fileWriteUnknown {
       return "the system refused to write all of a file, as beyond a limit on its size"
     }
