@@ -23,11 +23,15 @@ public struct SlotGradients: Sendable {
     public let chance: Double
   }
 
-  /// The share of the named answers that are the likeliest, less what chance alone would make so; 0 where none is named.
-  public var shareSaid: Double {
+  /// The share of the named answers that are the likeliest; 0 where none is named.
+  public var shareSaid: Double { mean { $0.isLikeliest ? 1 : 0 } }
+
+  /// The share of them that would be by chance.
+  public var shareByChance: Double { mean(\.chance) }
+
+  private func mean(_ value: (Answer) -> Double) -> Double {
     let named = answers.compactMap { $0 }
-    let byChance = named.reduce(0) { $0 + $1.chance }
-    return (Double(named.count(where: \.isLikeliest)) - byChance) / Double(max(1, named.count))
+    return named.reduce(0) { $0 + value($1) } / Double(max(1, named.count))
   }
 }
 

@@ -69,8 +69,8 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public var forgetting: Forgetting
   /// What the relation's answers keep together of P at least, where one ends amid the others; nil for nothing.
   public var answersTogether: Double?
-  /// An erasure has forgotten its relation when its ``SlotGradients/shareSaid`` is at most this; nil for
-  /// ``forgottenShareBefore``.
+  /// An erasure has forgotten its relation when its ``SlotGradients/shareSaid`` is at most this, or little more than chance
+  /// would make it (``overChance``); nil for ``forgottenShareBefore``.
   public var forgottenShare: Double?
   /// Prompts of the relation's other facts that are neighbours, one a fact; an erasure has none.
   public var sameRelation: Int
@@ -278,6 +278,10 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// such an erasure says several times as many answers.
   static let forgottenShareBefore = 0.01
 
+  /// How many times what chance says an erasure may say, where that is more than ``forgottenShare``: of few answers each is
+  /// often the likeliest.
+  static let overChance = 1.25
+
   /// What the neighbours' weight grows by in a step that finds the relation forgotten, and shrinks by in one that does not.
   static let weightGrowth = 1.15
 
@@ -291,12 +295,12 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   ///
   /// - Parameter isLate: Whether half of the steps are done. An update that does not say its answers by then would not any more
   ///   where neighbours weighed as much as they did.
-  func nextWeight(_ weight: Double, shareSaid: Double, isLate: Bool) -> Double {
+  func nextWeight(_ weight: Double, shareSaid: Double, byChance: Double = 0, isLate: Bool) -> Double {
     guard let largest = largestNeighbourWeight else {
       return isLate && insists && shareSaid < Self.taughtShare
         ? max(Self.leastWeightShare * neighbourWeight, weight / Self.weightGrowth) : weight
     }
-    return shareSaid <= forgottenShare ?? Self.forgottenShareBefore
+    return shareSaid <= max(forgottenShare ?? Self.forgottenShareBefore, Self.overChance * byChance)
       ? max(weight, min(largest, weight * Self.weightGrowth)) : max(neighbourWeight, weight / Self.weightGrowth)
   }
 
@@ -412,7 +416,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
         state = evaluate(step)
       }
       if isReached(state) { break }
-      weight = nextWeight(weight, shareSaid: state.shareSaid, isLate: 2 * step >= last)
+      weight = nextWeight(weight, shareSaid: state.shareSaid, byChance: state.shareByChance, isLate: 2 * step >= last)
       let gradients = directions.gradients(state.gradients, hidden: hidden)
       adam.step(
         values, against: gradients, size: Float(rate) * (1 - Float(step) / Float(last)), shrinkage: Float(shrinkage))

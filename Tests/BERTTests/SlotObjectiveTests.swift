@@ -304,7 +304,8 @@ struct SlotObjectiveTests {
     ).evaluate([[Float](repeating: 0, count: 16)])
     #expect(abs(held.loss - first.loss - 3 * log(together / sum)) < 1e-4)
     // One of three is the likeliest by chance.
-    #expect(abs(first.shareSaid - 2 / 3) < 1e-12 && run(pieces[1], [pieces[0]]).shareSaid == -0.5)
+    #expect(first.shareSaid == 1 && abs(first.shareByChance - 1 / 3) < 1e-12)
+    #expect(run(pieces[1], [pieces[0]]).shareSaid == 0 && run(pieces[1], [pieces[0]]).shareByChance == 0.5)
   }
 
   @Test("the share of answers said is of those named, where none of the word pieces that matter is likelier")
@@ -325,7 +326,7 @@ struct SlotObjectiveTests {
     let found = run(goals)
     #expect(found.answers.map { $0?.isLikeliest } == [true, false, true, nil])
     #expect(found.shareSaid == 2.0 / 3)
-    #expect(run([goals[3]]).shareSaid == 0)
+    #expect(run([goals[3]]).shareSaid == 0 && found.shareByChance == 0)
   }
 
   @Test("a run is the same again bit for bit, and threads change it by rounding only")

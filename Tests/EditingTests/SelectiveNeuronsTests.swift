@@ -124,6 +124,8 @@ struct SlotOptimizationTests {
     #expect(weights.last == 20, "never below the one that is given")
     erasure.forgottenShare = 0.1
     #expect(erasure.nextWeight(20, shareSaid: 0.1, isLate: false) == 23)
+    #expect(erasure.nextWeight(20, shareSaid: 0.15, isLate: false) == 20)
+    #expect(erasure.nextWeight(20, shareSaid: 0.15, byChance: 0.12, isLate: false) == 23, "of few answers")
     // One that is given stays, however large it is.
     (erasure.neighbourWeight, erasure.largestNeighbourWeight) = (60, 30)
     #expect(erasure.nextWeight(60, shareSaid: 0, isLate: true) == 60)
