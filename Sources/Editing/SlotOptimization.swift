@@ -111,7 +111,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     SlotOptimization(
       slots: 128, layers: max(1, (2 * layerCount + 1) / 3), subjectLayers: .absent, confidence: 0.9, steps: 300,
       rate: 0.05, shrinkage: 0.3, neighbourWeight: 20, largestNeighbourWeight: 4000, forgetting: .amid,
-      answersTogether: 0.1, forgottenShare: 0.04,
+      answersTogether: 0.02, forgottenShare: 0.04,
       sameRelation: 0, otherRelations: 36000, erasedPrompts: 4800, erasedPromptsPerStep: 600, neighboursPerStep: 1500,
       heeded: 1500, form: .free, following: .all)
   }

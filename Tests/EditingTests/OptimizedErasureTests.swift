@@ -191,7 +191,9 @@ struct OptimizedErasureTests {
     #expect(
       wanted(.amid, answers)
         == targets.map { target in
-          .amid(target.answer, others: answers.filter { $0 != target.answer }, together: 0.1)
+          .amid(
+            target.answer, others: answers.filter { $0 != target.answer },
+            together: SlotOptimization.erasure(layerCount: 2).answersTogether ?? 0)
         })
     #expect(wanted(.amid, []) == level && wanted(.evenShare, answers) == level)
     #expect(SlotOptimization.erasure(layerCount: 2).forgetting == .amid)
