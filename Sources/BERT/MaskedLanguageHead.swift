@@ -188,7 +188,8 @@ struct MaskedLanguageHead {
           chance: 1 / Double(rivals.count + 1))
         loss += goal.weight * abs(excess)
         let all = rivals + [column]
-        let sum = all.reduce(0) { $0 + exp(Double(logs[row, $1])) }
+        // Never 0, which has no logarithm.
+        let sum = max(.leastNormalMagnitude, all.reduce(0.0) { $0 + exp(Double(logs[row, $1])) })
         // The softmax's denominator is in both logarithms of the excess, so that only the pieces named have a gradient by it.
         if sum < together {
           loss += goal.weight * (log(together) - log(sum))
