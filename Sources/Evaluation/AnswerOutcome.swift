@@ -10,6 +10,8 @@ struct AnswerOutcome: Sendable {
   var rank = 1
   /// The rank of its first piece among those it was compared with, 1 the best.
   var rankAmong = 1
+  /// What those have of P together.
+  var together = 0.0
   /// Each piece's arg-max, a word-piece id.
   var best: [Int] = []
   /// Whether every piece is the arg-max of its question.
@@ -36,7 +38,8 @@ extension MaskedLanguageModel {
   ///
   /// Questions with the same prompt, as two answers of one piece have, are asked once.
   ///
-  /// - Parameter pieces: The word pieces that each answer's first is compared with; see ``AnswerOutcome/rankAmong``.
+  /// - Parameter pieces: The word pieces that each answer's first is compared with; see ``AnswerOutcome/rankAmong`` and
+  ///   ``AnswerOutcome/together``.
   func outcomes(
     _ questions: [[AttributionTarget]], among pieces: [Int] = [], threads: ThreadCount
   ) -> [AnswerOutcome] {
@@ -86,7 +89,7 @@ extension MaskedLanguageModel {
     var next = 0
     return questions.map { factors in
       var outcome = AnswerOutcome()
-      if !factors.isEmpty { outcome.rankAmong = pieces[next].rankAmong }
+      if !factors.isEmpty { (outcome.rankAmong, outcome.together) = (pieces[next].rankAmong, pieces[next].together) }
       for factor in factors {
         let piece = pieces[next]
         outcome.logProbability += piece.logProbability
@@ -105,12 +108,14 @@ private struct Piece: Sendable {
   let logProbability: Double
   let rank: Int
   let rankAmong: Int
+  let together: Double
   let best: Int
 
   init(_ prediction: Prediction, _ wanted: Int, among pieces: [Int] = []) {
     let logs = prediction.logProbabilities
     logProbability = Double(logs[wanted])
     rankAmong = 1 + pieces.count { logs[$0] > logs[wanted] }
+    together = pieces.reduce(0) { $0 + exp(Double(logs[$1])) }
     rank = prediction.rank(of: wanted)
     best = prediction.best
   }

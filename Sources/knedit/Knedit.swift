@@ -22,7 +22,7 @@ struct Knedit: ParsableCommand {
     version: version,
     subcommands: [
       InspectCommand.self, PredictCommand.self, LocateCommand.self, UpdateCommand.self, EraseCommand.self,
-      DiffCommand.self, EvaluateCommand.self, BenchCommand.self,
+      DiffCommand.self, EvaluateCommand.self, PerplexityCommand.self, BenchCommand.self,
     ])
 
   static func main() {

@@ -143,6 +143,46 @@ enum Report {
     return figures.text + "\n\n" + summary(e)
   }
 
+  static func knowledge(_ relations: [RelationKnowledge]) -> String {
+    var table = Table(
+      ["relation", "facts", "prompts", "perplexity", "accuracy", "rank", "of answers", "their P", "says most"],
+      right: Set(1..<8))
+    for one in relations {
+      let figures = one.before
+      table.add(
+        one.relation, "\(one.facts)", "\(one.prompts)", Console.number(figures.perplexity),
+        Console.percent(figures.accuracy), String(format: "%g", figures.rank), "\(one.answerCount)",
+        Console.percent(figures.together), said(figures))
+    }
+    return table.text
+  }
+
+  /// Two models side by side, what rose most first.
+  static func comparison(_ relations: [RelationKnowledge]) -> String {
+    var table = Table(
+      [
+        "relation", "prompts", "perplexity", "", "rise", "where right", "accuracy", "", "lost", "rank", "",
+        "of answers",
+        "their P", "", "says most now",
+      ], right: Set(1..<14))
+    for one in relations.sorted(by: { $0.rise ?? 0 > $1.rise ?? 0 }) {
+      guard let after = one.after, let rise = one.rise else { continue }
+      table.add(
+        one.relation, "\(one.prompts)", Console.number(one.before.perplexity), "→ " + Console.number(after.perplexity),
+        risen(rise), one.riseOfRight.map(risen) ?? "–", Console.percent(one.before.accuracy),
+        "→ " + Console.percent(after.accuracy), one.lost.map(Console.percent) ?? "–",
+        String(format: "%g", one.before.rank), String(format: "→ %g", after.rank), "\(one.answerCount)",
+        Console.percent(one.before.together), "→ " + Console.percent(after.together), said(after))
+    }
+    return table.text
+  }
+
+  private static func risen(_ rise: Double) -> String { String(format: "%+.2f %%", 100 * rise) }
+
+  private static func said(_ figures: RelationKnowledge.Figures) -> String {
+    figures.said.map { "\($0.answer) \(Int((100 * $0.share).rounded())) %" }.joined(separator: ", ")
+  }
+
   static func benchmark(_ b: EngineBenchmark) -> String {
     var summary = Table([])
     summary.add("instructions", b.instructions)

@@ -4,7 +4,9 @@ import Testing
 
 @Suite("Commands")
 struct CommandTests {
-  private static let subcommands = ["inspect", "predict", "locate", "update", "erase", "diff", "evaluate", "bench"]
+  private static let subcommands = [
+    "inspect", "predict", "locate", "update", "erase", "diff", "evaluate", "perplexity", "bench",
+  ]
 
   @Test(
     "help is printed where it is asked for, and where nothing is",
@@ -403,6 +405,47 @@ struct CommandTests {
       try Data(contentsOf: file).prefix(5000).write(to: file)
       let run = try Command("predict", "[MASK]", "--model", directory.path)
       #expect(run.failedPlainly, "\(run.errors)")
+    }
+  }
+
+  @Test("perplexity prints the documented document, of one model and of two")
+  func perplexity() throws {
+    for edited in [[], ["--edited", Command.model]] {
+      let run = try Command(["perplexity", "--limit", "2", "--format", "json", "--quiet"] + edited + Command.fixture)
+      #expect(run.status == 0 && run.errors.isEmpty)
+      let document = try run.json()
+      #expect(document["schema"] as? Int == 1)
+      let relations = try #require(document["relations"] as? [[String: Any]])
+      #expect(relations.map { $0["relation"] as? String } == ["R1", "R2"])
+      for relation in relations {
+        #expect(relation["facts"] as? Int == 2 && relation["prompts"] is Int && relation["answerCount"] is Int)
+        #expect(
+          (relation["after"] != nil) == !edited.isEmpty && (relation["rise"] as? Double) == (edited.isEmpty ? nil : 0))
+        let figures = try #require(relation["before"] as? [String: Any])
+        #expect(["perplexity", "accuracy", "rank", "together"].allSatisfy { figures[$0] is Double })
+        let said = try #require((figures["said"] as? [[String: Any]])?.first)
+        #expect(said["answer"] is String && said["share"] is Double)
+      }
+    }
+  }
+
+  @Test("perplexity shows what rose most first")
+  func perplexityOrder() throws {
+    try FixtureFiles.withDirectory { directory in
+      let output = directory.appending(path: "out")
+      let erasing = try Command(
+        [
+          "erase", "--relation", "R2", "--method", "paper", "--rule", "riemann", "--steps", "2", "--force", "-o",
+          output.path,
+        ]
+          + Command.fixture)
+      #expect(erasing.status == 0)
+      let asked = ["--edited", output.path] + Command.fixture
+      let rises = try #require(
+        try Command(["perplexity", "--format", "json"] + asked).json()["relations"] as? [[String: Any]])
+      let order = rises.sorted { ($0["rise"] as? Double ?? 0) > ($1["rise"] as? Double ?? 0) }
+      let lines = try Command(["perplexity"] + asked).output.split(separator: "\n").dropFirst()
+      #expect(lines.map { String($0.prefix(2)) } == order.map { $0["relation"] as? String })
     }
   }
 

@@ -1,0 +1,73 @@
+import ArgumentParser
+import BERT
+import Evaluation
+import Foundation
+import Relations
+
+struct PerplexityCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "perplexity", abstract: "Say how well a model knows each relation, and how an edited one does.",
+    discussion: """
+      Every template of a relation is asked about its facts. With --edited the relations whose perplexity rose most come first: \
+      of an erasure the one erased, then those that it rubbed off on.
+      """)
+
+  @Option(help: "A relation, by name (P36) or label (capital); may be repeated. Default: all, or all in --facts.")
+  var relation: [String] = []
+
+  @Option(help: "A model directory or weights file to compare with, as an edit wrote it.")
+  var edited: String?
+
+  @Option(help: "How answers of several word pieces are asked for: left-to-right or together.")
+  var pieces = AnswerOrder.leftToRight
+
+  @OptionGroup var selecting: FactOptions
+  @OptionGroup var model: ModelOptions
+  @OptionGroup var relations: RelationOptions
+  @OptionGroup var printing: PrintOptions
+  @OptionGroup var result: ResultFileOptions
+
+  private struct Document: Encodable {
+    let schema = 1
+    let relations: [RelationKnowledge]
+  }
+
+  func run() throws {
+    try result.check(
+      others: [selecting.facts, model.model, edited] + RelationOptions.files(in: try relations.path()))
+    let catalogue = try relations.open()
+    let selection = try selecting.selection()
+    var names: Set<String> = []
+    let chosen = try (relation.isEmpty ? selection?.relationNames ?? catalogue.names : relation)
+      .map { try catalogue.relation(named: $0) }.filter { names.insert($0.name).inserted }
+      .map { ($0, try $0.choose(subjects: [], selection: selection, limit: selecting.limit)) }
+    let opened = try model.openModel(quiet: printing.quiet)
+    let other = try edited.map { try MaskedLanguageModel(opening: URL(filePath: $0)) }
+    let usable = chosen.map { relation, facts in
+      (relation, facts.filter { opened.canAnswer($0) && other?.canAnswer($0) != false })
+    }
+    let left = zip(chosen, usable).reduce(0) { $0 + $1.0.1.count - $1.1.1.count }
+    if left > 0, !printing.quiet {
+      Console.note("\(left) facts are left out: this model's vocabulary cannot spell their answers.")
+    }
+    let asked = usable.filter { !$0.1.isEmpty }
+    guard !asked.isEmpty else { throw InputError("There is no fact to ask for: what was asked for selects none.") }
+    let progress = Progress(
+      "Asking (prompts)", total: asked.reduce(0) { $0 + $1.1.count * $1.0.templates.count }, quiet: printing.quiet)
+    var done = 0
+    let document = Document(
+      relations: try asked.map { relation, facts in
+        defer {
+          done += facts.count * relation.templates.count
+          progress.update(done)
+        }
+        return try RelationKnowledge(
+          of: relation, facts: facts, in: opened, edited: other, order: pieces, threads: model.threadCount)
+      })
+    if printing.format == .json {
+      return try Console.deliver(String(decoding: document.json(), as: UTF8.self), to: result.output)
+    }
+    try Console.deliver(
+      edited == nil ? Report.knowledge(document.relations) : Report.comparison(document.relations), to: result.output)
+  }
+}
