@@ -26,8 +26,8 @@ struct EvaluateCommand: ParsableCommand {
   func run() throws {
     let url = URL(filePath: record)
     let record = try EditRecord(contentsOf: url)
-    let source = try MaskedLanguageModel(opening: sourceLocation(record))
-    let relations = try relationsLocation(record, source: source.checkpoint.directory)
+    let source = try MaskedLanguageModel(opening: record.sourceLocation(given: model.model))
+    let relations = try record.relationsLocation(given: relations.relations, source: source.checkpoint.directory)
     try result.check(
       others: [url.path, url.appending(path: EditRecord.fileName).path, model.model]
         + RelationOptions.files(in: relations.path))
@@ -36,8 +36,8 @@ struct EvaluateCommand: ParsableCommand {
       var isDirectory: ObjCBool = false
       _ = FileManager.default.fileExists(atPath: url.path, isDirectory: &isDirectory)
       let directory = isDirectory.boolValue ? url : url.deletingLastPathComponent()
-      let beside = directory.appending(path: fileName(result))
-      let recorded = URL(filePath: result.model).appending(path: fileName(result))
+      let beside = directory.appending(path: result.fileName)
+      let recorded = URL(filePath: result.model).appending(path: result.fileName)
       // What lies beside the record must be what it tells of; elsewhere there may be another by now.
       if FileManager.default.fileExists(atPath: beside.path) { return try MaskedLanguageModel(opening: beside) }
       guard (try? fingerprint(of: recorded)) == result.sha256 else { return nil }
@@ -62,45 +62,5 @@ struct EvaluateCommand: ParsableCommand {
       case .batch(let pair): Report.batch(pair.edit, control: pair.control)
       }
     try Console.deliver(text, to: result.output)
-  }
-
-  /// The name of a record's weights file, wherever it may say that this lies.
-  private func fileName(_ source: EditRecord.Source) -> String { URL(filePath: source.file).lastPathComponent }
-
-  private struct MissingRelations: Error, CustomStringConvertible {
-    let path: String
-    var description: String { "The record's relations, \(path), are not there; say where they are with --relations." }
-  }
-
-  /// The relations: as given now, as recorded, or beside the source where they were recorded there.
-  private func relationsLocation(_ record: EditRecord, source: URL) throws -> URL {
-    if let given = relations.relations { return URL(filePath: given) }
-    if FileManager.default.fileExists(atPath: record.relations) { return URL(filePath: record.relations) }
-    let beside = source.appending(path: "relations")
-    guard record.relations == record.source.model + "/relations", FileManager.default.fileExists(atPath: beside.path)
-    else { throw MissingRelations(path: record.relations) }
-    return beside
-  }
-
-  private struct MissingModel: Error, CustomStringConvertible {
-    let path: String
-    var description: String { "The record's model, \(path), is not there; say where it is with --model." }
-  }
-
-  /// The source: as given now, as recorded, or the bundled demo when the recorded path is not there and it is the model meant.
-  private func sourceLocation(_ record: EditRecord) throws -> URL {
-    if let given = model.model { return URL(filePath: given) }
-    let recorded = URL(filePath: record.source.model)
-    if FileManager.default.fileExists(atPath: recorded.path) {
-      let file = recorded.appending(path: fileName(record.source))
-      return FileManager.default.fileExists(atPath: file.path) ? file : recorded
-    }
-    let demo = (try? DemoCheckpoint.path(insteadOf: "--model")).map {
-      URL(filePath: $0).appending(path: fileName(record.source))
-    }
-    guard let demo, (try? fingerprint(of: demo)) == record.source.sha256 else {
-      throw MissingModel(path: record.source.model)
-    }
-    return demo
   }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import BERT
+import Editing
 import Evaluation
 import Foundation
 import Relations
@@ -9,7 +10,8 @@ struct PerplexityCommand: ParsableCommand {
     commandName: "perplexity", abstract: "Say how well a model knows each relation, and how an edited one does.",
     discussion: """
       Every template of a relation is asked about its facts. With --edited the relations whose perplexity rose most come first: \
-      of an erasure the one erased, then those that it rubbed off on.
+      of an erasure the one erased, then those that it rubbed off on. Model and relations are then those of its record, unless \
+      --model and --relations say otherwise.
       """)
 
   @Option(help: "A relation, by name (P36) or label (capital); may be repeated. Default: all, or all in --facts.")
@@ -32,16 +34,35 @@ struct PerplexityCommand: ParsableCommand {
     let relations: [RelationKnowledge]
   }
 
+  /// The record of the edited model, where model or relations shall be its own.
+  private func record() throws -> EditRecord? {
+    guard let edited, model.model == nil || relations.relations == nil else { return nil }
+    var isDirectory: ObjCBool = false
+    // That it is not there is said when it is opened.
+    guard FileManager.default.fileExists(atPath: edited, isDirectory: &isDirectory) else { return nil }
+    let directory = isDirectory.boolValue ? URL(filePath: edited) : URL(filePath: edited).deletingLastPathComponent()
+    guard FileManager.default.fileExists(atPath: directory.appending(path: EditRecord.fileName).path) else {
+      throw InputError(
+        "\(edited) has no record of what it was made from; say with --model and --relations what to compare it by.")
+    }
+    return try EditRecord(contentsOf: directory)
+  }
+
   func run() throws {
-    try result.check(
-      others: [selecting.facts, model.model, edited] + RelationOptions.files(in: try relations.path()))
-    let catalogue = try relations.open()
+    let record = try record()
+    let source = try record.map { try $0.sourceLocation(given: model.model).path }
+    let opened = try model.openModel(at: source, quiet: printing.quiet)
+    let recorded = try record.map {
+      try $0.relationsLocation(given: relations.relations, source: opened.checkpoint.directory).path
+    }
+    let directory = try recorded ?? relations.path()
+    try result.check(others: [selecting.facts, model.model, edited] + RelationOptions.files(in: directory))
+    let catalogue = try RelationCatalogue(directory: URL(filePath: directory))
     let selection = try selecting.selection()
     var names: Set<String> = []
     let chosen = try (relation.isEmpty ? selection?.relationNames ?? catalogue.names : relation)
       .map { try catalogue.relation(named: $0) }.filter { names.insert($0.name).inserted }
       .map { ($0, try $0.choose(subjects: [], selection: selection, limit: selecting.limit)) }
-    let opened = try model.openModel(quiet: printing.quiet)
     let other = try edited.map { try MaskedLanguageModel(opening: URL(filePath: $0)) }
     let usable = chosen.map { relation, facts in
       (relation, facts.filter { opened.canAnswer($0) && other?.canAnswer($0) != false })

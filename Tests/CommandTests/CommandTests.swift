@@ -446,6 +446,12 @@ struct CommandTests {
       let order = rises.sorted { ($0["rise"] as? Double ?? 0) > ($1["rise"] as? Double ?? 0) }
       let lines = try Command(["perplexity"] + asked).output.split(separator: "\n").dropFirst()
       #expect(lines.map { String($0.prefix(2)) } == order.map { $0["relation"] as? String })
+      // The record tells what it was made from; without one somebody has to.
+      let recorded = try Command("perplexity", "--edited", output.path, "--format", "json")
+      let found = try recorded.json()["relations"] as? [[String: Any]]
+      #expect(recorded.status == 0 && found?.count == rises.count)
+      let nothing = try Command("perplexity", "--edited", Command.model)
+      #expect(nothing.status == 1 && nothing.errors.contains("--model"))
     }
   }
 

@@ -21,9 +21,9 @@ struct ModelOptions: ParsableArguments {
 
   func modelPath() throws -> String { try model ?? DemoCheckpoint.path(insteadOf: "--model") }
 
-  /// Opens the model and says on standard error, unless `quiet`, what of its directory is not read.
-  func openModel(quiet: Bool) throws -> MaskedLanguageModel {
-    let path = try modelPath()
+  /// Opens the model, or the one at `path`, and says on standard error, unless `quiet`, what of its directory is not read.
+  func openModel(at path: String? = nil, quiet: Bool) throws -> MaskedLanguageModel {
+    let path = try path ?? modelPath()
     let model = try MaskedLanguageModel(opening: URL(filePath: path))
     let isFile = path.hasSuffix(model.checkpoint.weightsFile.lastPathComponent)
     for other in model.checkpoint.otherWeights where !quiet && !isFile {
