@@ -129,9 +129,7 @@ public struct OptimizedErasure: EditingMethod {
       trial, Array(targets.prefix(asked)), beside: sample.flatMap { $0.prefix(each) }, model, lowestLayer, neurons)
     // What it did not see tells more; a relation that has no more is judged by what there is.
     let unseen = sample.map { $0.count > each ? Array($0.dropFirst(each)) : $0 }
-    let shares = Self.shares(
-      of: count, by: divergences(on: unseen, from: model, to: model.replacing(first.slots)),
-      atMost: others.map(\.prompts.count))
+    let shares = Self.shares(of: count, by: divergences(on: unseen, from: model, to: model.replacing(first.slots)))
     return try erase(Dictionary(uniqueKeysWithValues: zip(others.map(\.name), shares)))
   }
 
@@ -194,26 +192,17 @@ public struct OptimizedErasure: EditingMethod {
     }
   }
 
-  /// How many of `count` neighbours each relation gives, by how much a trial disturbed it; what one has not, or may not give, the others do.
-  static func shares(of count: Int, by divergences: [Double], atMost available: [Int]) -> [Int] {
+  /// How many of `count` neighbours each relation gives, by how much a trial disturbed it.
+  static func shares(of count: Int, by divergences: [Double]) -> [Int] {
     // Rounding may leave a little less than nothing.
     let disturbed = divergences.map { $0.isFinite ? max(0, $0) : 0 }
-    let most = max(2 * Double(count) / Double(max(1, divergences.count)), mostOfOne * Double(count))
-    var shares = available.map { min(most, Double($0)) }
-    var (open, left) = (Array(shares.indices), Double(count))
-    while !open.isEmpty {
-      let sum = open.reduce(0) { $0 + disturbed[$1] }
-      let even = left / Double(open.count)
-      let wanted = open.map { sum > 0 ? (1 - nearShare) * even + nearShare * left * disturbed[$0] / sum : even }
-      let full = Set(zip(open, wanted).filter { $1 > shares[$0] }.map(\.0))
-      if full.isEmpty {
-        for (relation, share) in zip(open, wanted) { shares[relation] = share }
-        break
-      }
-      left = max(0, left - full.reduce(0) { $0 + shares[$1] })
-      open.removeAll(where: full.contains)
+    let sum = disturbed.reduce(0, +)
+    let even = Double(count) / Double(max(1, divergences.count))
+    guard sum > 0 else { return disturbed.map { _ in Int(even.rounded(.up)) } }
+    let most = max(2 * even, mostOfOne * Double(count))
+    return disturbed.map {
+      max(1, Int(min(most, (1 - nearShare) * even + nearShare * Double(count) * $0 / sum).rounded()))
     }
-    return zip(shares, available).map { min($1, max(1, Int($0.rounded()))) }
   }
 
   /// Prompts of one relation that may be asked for, where so many neighbours are wanted.
