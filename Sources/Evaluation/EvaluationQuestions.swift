@@ -176,7 +176,7 @@ extension RelationCatalogue {
 
 extension Relation {
   /// Whether a model can be asked for a fact: its vocabulary spells the answer, and every prompt fits its positions.
-  fileprivate func isAskable(_ fact: Fact, _ model: MaskedLanguageModel) -> Bool {
+  public func isAskable(_ fact: Fact, _ model: MaskedLanguageModel) -> Bool {
     model.canAnswer(fact) && prompts(for: fact).allSatisfy { (try? model.factors($0, answer: fact.answer)) != nil }
   }
 }

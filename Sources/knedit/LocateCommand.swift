@@ -35,16 +35,11 @@ struct LocateCommand: ParsableCommand {
     try result.check(others: read + [attributions])
     if let attributions { try ResultFileOptions.requireFree(attributions, others: read) }
     let catalogue = try relations.open()
-    let selection = try selecting.selection()
-    var names: Set<String> = []
-    let relations = try (relation.isEmpty ? selection?.relationNames ?? [] : relation)
-      .map { try catalogue.relation(named: $0) }.filter { names.insert($0.name).inserted }
-    let chosen = try relations.map {
-      try $0.choose(subjects: subject, selection: selection, limit: selecting.limit)
-    }
+    let chosen = try selecting.choose(of: relation, subjects: subject, in: catalogue)
+    let relations = chosen.map(\.relation)
     let opened = try model.openModel(quiet: printing.quiet)
-    let usable = chosen.map { facts in facts.filter { subject.isEmpty ? opened.canAnswer($0) : true } }
-    let left = chosen.joined().count - usable.joined().count
+    let usable = chosen.map { $0.facts.filter { subject.isEmpty ? opened.canAnswer($0) : true } }
+    let left = chosen.reduce(0) { $0 + $1.facts.count } - usable.joined().count
     if left > 0, !printing.quiet {
       Console.note("\(left) facts are left out: this model's vocabulary cannot spell their answers.")
     }

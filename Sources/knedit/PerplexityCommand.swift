@@ -58,18 +58,17 @@ struct PerplexityCommand: ParsableCommand {
     let directory = try recorded ?? relations.path()
     try result.check(others: [selecting.facts, model.model, edited] + RelationOptions.files(in: directory))
     let catalogue = try RelationCatalogue(directory: URL(filePath: directory))
-    let selection = try selecting.selection()
-    var names: Set<String> = []
-    let chosen = try (relation.isEmpty ? selection?.relationNames ?? catalogue.names : relation)
-      .map { try catalogue.relation(named: $0) }.filter { names.insert($0.name).inserted }
-      .map { ($0, try $0.choose(subjects: [], selection: selection, limit: selecting.limit)) }
+    let chosen = try selecting.choose(of: relation, otherwise: catalogue.names, in: catalogue)
     let other = try edited.map { try MaskedLanguageModel(opening: URL(filePath: $0)) }
+    let models = [opened] + (other.map { [$0] } ?? [])
     let usable = chosen.map { relation, facts in
-      (relation, facts.filter { opened.canAnswer($0) && other?.canAnswer($0) != false })
+      (relation, facts.filter { fact in models.allSatisfy { relation.isAskable(fact, $0) } })
     }
-    let left = zip(chosen, usable).reduce(0) { $0 + $1.0.1.count - $1.1.1.count }
+    let left = zip(chosen, usable).reduce(0) { $0 + $1.0.facts.count - $1.1.1.count }
     if left > 0, !printing.quiet {
-      Console.note("\(left) facts are left out: this model's vocabulary cannot spell their answers.")
+      Console.note(
+        "\(left) facts are left out: their answers cannot be spelled with the vocabulary, or their prompts are too long."
+      )
     }
     let asked = usable.filter { !$0.1.isEmpty }
     guard !asked.isEmpty else { throw InputError("There is no fact to ask for: what was asked for selects none.") }

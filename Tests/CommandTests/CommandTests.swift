@@ -429,6 +429,24 @@ struct CommandTests {
     }
   }
 
+  @Test("perplexity leaves out a fact that the model cannot be asked for, and says so")
+  func perplexityLeavesOut() throws {
+    try FixtureFiles.withDirectory { directory in
+      let relations = directory.appending(path: "relations")
+      try FileManager.default.copyItem(at: URL(filePath: Command.relations), to: relations)
+      let file = relations.appending(path: "facts.json")
+      var facts = try #require(
+        try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: [[String]]])
+      let answer = try #require(facts["R1"]?.first?.last)
+      facts["R1", default: []].append([String(repeating: "orvia ", count: 600), answer])
+      try JSONSerialization.data(withJSONObject: facts).write(to: file)
+      let asked = ["--relation", "R1", "--model", Command.model]
+      let run = try Command(["perplexity", "--relations", relations.path] + asked)
+      #expect(run.status == 0 && run.errors.contains("1 facts are left out"))
+      #expect(try run.output == Command(["perplexity", "--relations", Command.relations] + asked).output)
+    }
+  }
+
   @Test("perplexity shows what rose most first")
   func perplexityOrder() throws {
     try FixtureFiles.withDirectory { directory in

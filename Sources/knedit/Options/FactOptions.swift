@@ -17,4 +17,16 @@ struct FactOptions: ParsableArguments {
   func selection() throws -> FactSelection? {
     try facts.map { try FactSelection(contentsOf: URL(filePath: $0)) }
   }
+
+  /// The facts meant of each relation named, no relation twice; by default of those that ``facts`` names, or else of
+  /// `otherwise`.
+  func choose(
+    of names: [String], otherwise: [String] = [], subjects: [String] = [], in catalogue: RelationCatalogue
+  ) throws -> [(relation: Relation, facts: [Fact])] {
+    let selection = try selection()
+    var seen: Set<String> = []
+    return try (names.isEmpty ? selection?.relationNames ?? otherwise : names)
+      .map { try catalogue.relation(named: $0) }.filter { seen.insert($0.name).inserted }
+      .map { ($0, try $0.choose(subjects: subjects, selection: selection, limit: limit)) }
+  }
 }
