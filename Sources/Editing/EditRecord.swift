@@ -162,6 +162,10 @@ public struct EditRecord: Sendable, Hashable, Codable {
   public var before: [String: Double]
   /// The same figures on the result, and the rates that compare the two.
   public var after: [String: Double]
+  /// What the edit had to reach to be written; nil where nothing was asked, and in records of before this was kept.
+  public var limits: EditLimits?
+  /// What it missed of ``limits``, in words, so that it was written only because it was told to be; nil where it holds.
+  public var shortfall: String?
 
   /// A record of the current form with what every edit has; what only some have is yet to be set.
   public init(

@@ -24,9 +24,9 @@ public struct BatchUpdate: Sendable {
   private let heldBack: [Template]
 
   /// What an update of several facts would do, before anything is written.
-  public struct Plan: Sendable {
+  public struct Plan: EditPlan {
     /// The record but for the checkpoint that is yet to be written.
-    public let record: EditRecord
+    public var record: EditRecord
     /// The figures.
     public let evaluation: BatchEvaluation
     let slots: [ValueSlot]

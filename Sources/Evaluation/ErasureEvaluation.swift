@@ -78,7 +78,8 @@ public struct ErasureEvaluation: EditFigures, Hashable, Encodable {
       "intraAccuracy": intraAccuracyAfter, "intraRank": intraRankAfter, "interAccuracy": interAccuracyAfter,
       "interPerplexityOfRight": interPerplexityAfterOfRight, "largestRise": largestRise,
       "largestRiseOfRight": mostDisturbedOfRight?.rise,
-      "successRate": successRate, "changeRate": changeRate, "slots": Double(slots), "changeNorm": changeNorm,
+      "successRate": successRate, "changeRate": changeRate, "answerCount": Double(answerCount), "slots": Double(slots),
+      "changeNorm": changeNorm,
     ].compactMapValues { $0 }
   }
 

@@ -20,9 +20,9 @@ public struct FactUpdate: Sendable {
   public let heldBack: [Template]
 
   /// What an update would do, before anything is written.
-  public struct Plan: Sendable {
+  public struct Plan: EditPlan {
     /// The record but for the checkpoint that is yet to be written.
-    public internal(set) var record: EditRecord
+    public var record: EditRecord
     /// The figures.
     public let evaluation: UpdateEvaluation
     /// The arg-max on the edited prompt before the edit, where it was not the fact's answer.

@@ -16,9 +16,9 @@ public struct RelationErasure: Sendable {
   public let method: ErasureMethod
 
   /// What an erasure would do, before anything is written.
-  public struct Plan: Sendable {
+  public struct Plan: EditPlan {
     /// The record but for the checkpoint that is yet to be written.
-    public internal(set) var record: EditRecord
+    public var record: EditRecord
     /// The figures.
     public let evaluation: ErasureEvaluation
     let slots: [ValueSlot]

@@ -36,11 +36,9 @@ struct LimitOptions: ParsableArguments {
 }
 
 extension EditOutputOptions {
-  /// Shows a plan and, where it holds or must, writes it.
-  ///
-  /// - Parameter shortfall: What it misses, in words; nil when it holds.
+  /// Shows a plan that has been judged and, where it holds or must, writes it.
   func deliver(
-    _ plan: EditRecord, shortfall: String?, report: String, printing: PrintOptions, write: () throws -> EditRecord
+    _ plan: EditRecord, report: String, printing: PrintOptions, write: () throws -> EditRecord
   ) throws {
     func show(_ record: EditRecord) throws {
       try Console.deliver(String(decoding: record.json(), as: UTF8.self), to: nil)
@@ -48,12 +46,13 @@ extension EditOutputOptions {
     let isText = printing.format == .text
     // Whoever has read enough of the report still wants the edit.
     let isRead = try isText ? Console.show(report) : true
+    let isRefused = plan.shortfall != nil && !force
+    if !isText, dryRun || isRefused { try show(plan) }
     if dryRun {
-      if !isText { try show(plan) }
-      if let shortfall, !force { throw EditError.wouldNotHold(shortfall) }
+      if isRefused, let shortfall = plan.shortfall { throw EditError.wouldNotHold(shortfall) }
       return isRead ? () : Console.endAsReaderGone()
     }
-    if let shortfall {
+    if let shortfall = plan.shortfall {
       guard force else { throw EditError.doesNotHold(shortfall) }
       if !printing.quiet { Console.note("The edit does not hold: \(shortfall); it is written because of --force.") }
     }

@@ -94,9 +94,9 @@ struct EraseCommand: ParsableCommand {
           optimization.applied(to: .erasure(layerCount: opened.bert.configuration.layerCount))))
     let progress = Progress(
       "Locating (prompts)", total: erasure.locating.count * relation.templates.count, quiet: printing.quiet)
-    let plan = try erasure.plan { progress.update($0) }
+    let plan = try erasure.plan { progress.update($0) }.judged(by: limits.limits(.erasure))
     try edit.deliver(
-      plan.record, shortfall: plan.shortfall(limits.limits(.erasure)),
+      plan.record,
       report: "Erasing \(subject.isEmpty ? "" : "facts of ")\(relation.name) (\(relation.label))\n"
         + Report.neurons(plan.record.neurons) + "\n\n"
         + Report.erasure(plan.evaluation), printing: printing, write: { try erasure.write(plan) })

@@ -121,13 +121,13 @@ struct UpdateCommand: ParsableCommand {
         : .optimized(optimized),
       heldBack: holdOut ?? (method == .paper ? 0 : 1))
     let progress = Progress("Locating (prompts)", total: update.prompts.count, quiet: printing.quiet)
-    let plan = try update.plan { progress.update($0) }
+    let plan = try update.plan { progress.update($0) }.judged(by: limits.limits(.update))
     if let said = plan.unexpectedAnswer, !printing.quiet {
       Console.note(
         "The model said “\(said)”, not “\(fact.answer)”, on the edited prompt; the method assumes it knows the fact.")
     }
     try edit.deliver(
-      plan.record, shortfall: plan.shortfall(limits.limits(.update)),
+      plan.record,
       report: "\(fact.subject): \(fact.answer) → \(update.newAnswer) (\(relation.name), \(relation.label))\n"
         + Report.neurons(plan.record.neurons) + "\n\n" + Report.update(plan.evaluation),
       printing: printing, write: { try update.write(plan) })
@@ -152,9 +152,9 @@ struct UpdateCommand: ParsableCommand {
       request: try request(catalogue, try catalogue.relation(named: first.fact.relation)), changes: changes,
       optimization: optimized, heldBack: holdOut ?? 1, isSequential: oneByOne)
     let progress = Progress("Locating (prompts)", total: update.promptCount, quiet: printing.quiet)
-    let plan = try update.plan { progress.update($0) }
+    let plan = try update.plan { progress.update($0) }.judged(by: limits.limits(.update))
     try edit.deliver(
-      plan.record, shortfall: plan.shortfall(limits.limits(.update)), report: Report.batch(plan.evaluation),
+      plan.record, report: Report.batch(plan.evaluation),
       printing: printing, write: { try update.write(plan) })
   }
 }

@@ -140,11 +140,19 @@ struct CommandTests {
       #expect(refused.status == 1 && refused.output.contains("comes first on 0 of 4"))
       #expect(refused.errors.contains("does not hold") && refused.errors.contains("--force"))
       #expect(!FileManager.default.fileExists(atPath: output))
+      let document = try Command(update + ["--format", "json"])
+      let shortfall = try document.json()["shortfall"] as? String
+      #expect(document.status == 1 && shortfall?.contains("comes first on 0 %") == true)
+      #expect(try document.json()["result"] == nil && !FileManager.default.fileExists(atPath: output))
       let tried = try Command(update + ["--dry-run", "--min-success", "0"])
       #expect(tried.status == 0 && tried.output.contains("succeeded, all prompts"))
       #expect(!FileManager.default.fileExists(atPath: output))
       let forced = try Command(update + ["--force"])
-      #expect(forced.status == 0 && FileManager.default.fileExists(atPath: output + "/edit.json"))
+      #expect(forced.status == 0)
+      let data = try Data(contentsOf: URL(filePath: output + "/edit.json"))
+      let record = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+      #expect(record["shortfall"] as? String == shortfall, "an auditor sees that it was forced")
+      #expect(record["limits"] as? [String: Double] == ["success": 1, "kept": 0.9])
     }
   }
 

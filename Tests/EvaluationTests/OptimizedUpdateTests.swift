@@ -432,6 +432,9 @@ struct OptimizedEditTests {
       }
       limits.success = 0
       #expect(plan.shortfall(limits) == nil, "nothing has moved, so everything is kept")
+      #expect(plan.record.limits == nil && plan.judged(by: limits).record.limits == limits)
+      #expect(plan.judged(by: limits).record.shortfall == nil)
+      #expect(plan.judged(by: .update).record.shortfall == plan.shortfall(.update))
       // A relation that the random model knows: what it says.
       let known = try fixture.catalogue.relation(named: "R2")
       let said = fixture.model.bert.predict(

@@ -7,7 +7,9 @@ import Kernels
 /// Where the model comes from, and how many threads it may use.
 struct ModelOptions: ParsableArguments {
   @Option(
-    help: "A model directory, or its tf_model.h5 or model.safetensors. Default: the bundled demo, or the record's.")
+    help: """
+      A model directory, or its tf_model.h5 or model.safetensors. Default: the bundled demo; of a record, what it names.
+      """)
   var model: String?
 
   @Option(parsing: .unconditional, help: "Threads to use. Default: all cores.")

@@ -5,7 +5,8 @@ import Relations
 
 /// Where the relations come from.
 struct RelationOptions: ParsableArguments {
-  @Option(help: "A directory of relations in PARAREL's layout. Default: the bundled demo's, or the record's.")
+  @Option(
+    help: "A directory of relations in PARAREL's layout. Default: the bundled demo's; of a record, what it names.")
   var relations: String?
 
   /// The files that the relations of a directory are read from.

@@ -1,24 +1,24 @@
-/// What an edit must reach to be written.
-public struct EditLimits: Sendable, Hashable {
-  /// Of an update, the least share of its prompts whose first answer is the new one; of an erasure, the least share of the
-  /// relation's prompts that were right before and are wrong now.
-  public var success: Double
-  /// The least share of judged prompts on other facts, of the relation and of others, whose first answer stays, of those
-  /// that were right before where there are any; of an erasure, of the other relations' accuracy, and of that on the relation's other facts where these
-  /// shall stay.
-  public var kept: Double
+import Editing
 
-  /// What an update must reach.
-  public static let update = EditLimits(success: 1, kept: 0.9)
-  /// What an erasure must reach.
-  public static let erasure = EditLimits(success: 0.8, kept: 0.9)
+/// What an edit would do, before anything is written.
+public protocol EditPlan: Sendable {
+  /// The record but for the checkpoint that is yet to be written.
+  var record: EditRecord { get set }
+  /// What of `limits` the edit misses, in words; nil when it holds.
+  func shortfall(_ limits: EditLimits) -> String?
+}
 
-  /// Limits.
-  public init(success: Double, kept: Double) {
-    self.success = success
-    self.kept = kept
+extension EditPlan {
+  /// The same plan with what `limits` ask and what it misses of them in its record.
+  public func judged(by limits: EditLimits) -> Self {
+    var result = self
+    result.record.limits = limits
+    result.record.shortfall = shortfall(limits)
+    return result
   }
+}
 
+extension EditLimits {
   /// What falls short of an update, in words; nil when the edit holds.
   func shortfall(success reached: Double, _ effects: SideEffects) -> String? {
     var parts: [String] = []
