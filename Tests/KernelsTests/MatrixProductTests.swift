@@ -58,20 +58,30 @@ struct MatrixProductTests {
   }
 
   @Test(
-    "a product with a transposed weight matrix is that of plain loops, whichever way round it is computed",
-    arguments: [8, 15, 16, 47, 127, 200], [(40, 24), (24, 40), (3, 8200)])
+    "a product with a weight matrix is that of plain loops, whichever way it is computed",
+    arguments: [1, 3, 8, 15, 16, 18, 24, 47, 127, 200], [(40, 24), (24, 40), (3, 8200)])
   func weights(rows: Int, shape: (inner: Int, columns: Int)) {
     let (k, n) = shape
-    let a = ElementwiseTests.matrix(rows, k, ElementwiseTests.wave)
-    let weight = Tensor(shape: [n, k], values: (0..<n * k).map { Float(cos(Double($0))) })
-    let result = ElementwiseTests.matrix(rows, n) { row, _ in Double(row) }
-    multiply(a.all, weight: weight, transposing: true, into: result.all, accumulating: true)
-    let values = weight.values
-    for row in [0, rows / 2, rows - 1] {
-      for column in stride(from: 0, to: n, by: max(1, n / 50)) {
-        let wanted = (0..<k).reduce(Double(row)) { $0 + Double(a[row, $1]) * Double(values[column * k + $1]) }
-        // Up to 40 products of numbers up to 3, and a number up to 200, in float32.
-        #expect(abs(Double(result[row, column]) - wanted) < 1e-4)
+    // Parts of wider matrices, so that rows do not lie end to end.
+    let a = ElementwiseTests.matrix(rows, k + 2, ElementwiseTests.wave).all.columns(1, count: k)
+    let values = (0..<n * k).map { Float(cos(Double($0))) }
+    for (weight, isTransposed) in [
+      (Tensor(shape: [n, k], values: values), true), (Tensor(shape: [k, n], values: values), false),
+    ] {
+      for isAccumulating in [false, true] {
+        let wide = ElementwiseTests.matrix(rows, n + 3) { row, _ in Double(row) }
+        let result = wide.all.columns(2, count: n)
+        multiply(a, weight: weight, transposing: isTransposed, into: result, accumulating: isAccumulating)
+        for row in [0, rows / 2, rows - 1] {
+          for column in stride(from: 0, to: n, by: max(1, n / 50)) {
+            let wanted = (0..<k).reduce(isAccumulating ? Double(row) : 0) {
+              $0 + Double(a.row(row).values[$1]) * Double(values[isTransposed ? column * k + $1 : $1 * n + column])
+            }
+            // Up to 40 products of numbers up to 3, and a number up to 200, in float32.
+            #expect(abs(Double(wide[row, column + 2]) - wanted) < 1e-4)
+          }
+          #expect(wide[row, 1] == Float(row) && wide[row, n + 2] == Float(row))
+        }
       }
     }
   }

@@ -1,0 +1,156 @@
+import COneDNN
+import Foundation
+
+/// One of oneDNN's products of rows with a matrix, made for one number of rows and one layout.
+///
+/// Its scratchpad is the caller's, so that any thread may execute it at any time.
+struct ProductPrimitive: @unchecked Sendable {
+  /// What a product is made for.
+  struct Shape: Hashable {
+    let rows: Int
+    /// What a row of the product is made of.
+    let inputs: Int
+    /// Columns of the product.
+    let outputs: Int
+    let operands: Operands
+    /// Threads that calls from this thread may use: oneDNN lays its work out for so many.
+    let threads = omp_get_max_threads()
+  }
+
+  /// How what is multiplied lies in memory.
+  enum Operands: Hashable {
+    /// Rows of bfloat16 with weights in ``ProductPrimitive/roundedLayout(inputs:outputs:)``.
+    case rounded
+    /// Rows of float32 so far apart with weights as they lie, `[outputs, inputs]` when `transposing`, or `[inputs, outputs]`.
+    case plain(stride: Int, transposing: Bool, resultStride: Int, accumulating: Bool)
+  }
+
+  private let a: dnnl_memory_desc_t
+  private let weight: dnnl_memory_desc_t
+  private let result: dnnl_memory_desc_t
+  private let scratchpad: dnnl_memory_desc_t
+  private let primitive: dnnl_primitive_t
+
+  /// Never changed once made, and any thread may use it.
+  nonisolated(unsafe) static let engine: dnnl_engine_t? = {
+    var engine: dnnl_engine_t?
+    return dnnl_engine_create(&engine, dnnl_cpu, 0) == dnnl_success ? engine : nil
+  }()
+
+  private static let products = Products()
+
+  /// Products by shape, made when first asked for; the lock guards them.
+  private final class Products: @unchecked Sendable {
+    private let lock = NSLock()
+    private var made: [Shape: ProductPrimitive?] = [:]
+
+    func product(_ shape: Shape) -> ProductPrimitive? {
+      lock.withLock {
+        if let found = made[shape] { return found }
+        let product = ProductPrimitive(shape)
+        made[shape] = product
+        return product
+      }
+    }
+  }
+
+  /// The product of a shape; nil where oneDNN has none that suits this CPU.
+  static func of(_ shape: Shape) -> ProductPrimitive? { products.product(shape) }
+
+  /// The layout of bfloat16 weights that oneDNN likes best; nil where it has no such product.
+  static func roundedLayout(inputs: Int, outputs: Int) -> dnnl_memory_desc_t? {
+    var any = dnnl_memory_desc_t()
+    let extents = [dnnl_dim_t(inputs), dnnl_dim_t(outputs)]
+    dnnl_memory_desc_init_by_tag(&any, 2, extents, dnnl_bf16, dnnl_format_tag_any)
+    let likeliestRows = 64
+    guard
+      let description = describe(
+        matrix(likeliestRows, inputs, dnnl_bf16), any, matrix(likeliestRows, outputs, dnnl_f32), accumulating: false)
+    else { return nil }
+    defer { dnnl_primitive_desc_destroy(description) }
+    return dnnl_primitive_desc_query_md(description, dnnl_query_weights_md, 0)?.pointee
+  }
+
+  private init?(_ shape: Shape) {
+    let accumulates: Bool
+    switch shape.operands {
+    case .rounded:
+      guard let layout = Self.roundedLayout(inputs: shape.inputs, outputs: shape.outputs) else { return nil }
+      a = Self.matrix(shape.rows, shape.inputs, dnnl_bf16)
+      weight = layout
+      result = Self.matrix(shape.rows, shape.outputs, dnnl_f32)
+      accumulates = false
+    case .plain(let stride, let transposing, let resultStride, let accumulating):
+      a = Self.matrix(shape.rows, shape.inputs, dnnl_f32, strides: (stride, 1))
+      weight = Self.matrix(
+        shape.inputs, shape.outputs, dnnl_f32, strides: transposing ? (1, shape.inputs) : (shape.outputs, 1))
+      result = Self.matrix(shape.rows, shape.outputs, dnnl_f32, strides: (resultStride, 1))
+      accumulates = accumulating
+    }
+    guard let description = Self.describe(a, weight, result, accumulating: accumulates) else { return nil }
+    defer { dnnl_primitive_desc_destroy(description) }
+    if case .plain = shape.operands, !Self.multipliesInPlace(description) { return nil }
+    var primitive: dnnl_primitive_t?
+    guard dnnl_primitive_create(&primitive, description) == dnnl_success, let primitive,
+      let scratchpad = dnnl_primitive_desc_query_md(description, dnnl_query_scratchpad_md, 0)
+    else { return nil }
+    self.primitive = primitive
+    self.scratchpad = scratchpad.pointee
+  }
+
+  /// Whether a product has a kernel of its own, and is not `dnnl_sgemm` under another name.
+  private static func multipliesInPlace(_ description: dnnl_primitive_desc_t) -> Bool {
+    var name: UnsafePointer<CChar>?
+    guard dnnl_primitive_desc_query(description, dnnl_query_impl_info_str, 0, &name) == dnnl_success, let name
+    else { return false }
+    return String(cString: name).hasPrefix("brg")
+  }
+
+  private static func matrix(
+    _ rows: Int, _ columns: Int, _ type: dnnl_data_type_t, strides: (Int, Int)? = nil
+  ) -> dnnl_memory_desc_t {
+    var result = dnnl_memory_desc_t()
+    let extents = [dnnl_dim_t(rows), dnnl_dim_t(columns)]
+    let strides = strides ?? (columns, 1)
+    dnnl_memory_desc_init_by_strides(&result, 2, extents, type, [dnnl_dim_t(strides.0), dnnl_dim_t(strides.1)])
+    return result
+  }
+
+  private static func describe(
+    _ a: dnnl_memory_desc_t, _ weight: dnnl_memory_desc_t, _ result: dnnl_memory_desc_t, accumulating: Bool
+  ) -> dnnl_primitive_desc_t? {
+    var operation = dnnl_matmul_desc_t()
+    var (a, weight, result) = (a, weight, result)
+    var attributes: dnnl_primitive_attr_t?
+    guard dnnl_matmul_desc_init(&operation, &a, &weight, nil, &result) == dnnl_success,
+      dnnl_primitive_attr_create(&attributes) == dnnl_success
+    else { return nil }
+    defer { dnnl_primitive_attr_destroy(attributes) }
+    dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user)
+    if accumulating {
+      var operations: dnnl_post_ops_t?
+      guard dnnl_post_ops_create(&operations) == dnnl_success else { return nil }
+      defer { dnnl_post_ops_destroy(operations) }
+      dnnl_post_ops_append_sum(operations, 1)
+      dnnl_primitive_attr_set_post_ops(attributes, operations)
+    }
+    var description: dnnl_primitive_desc_t?
+    return dnnl_primitive_desc_create(&description, &operation, attributes, engine, nil) == dnnl_success
+      ? description : nil
+  }
+
+  /// Multiplies; every pointer is to what the shape says.
+  func apply(
+    _ a: UnsafeMutableRawPointer, _ weight: UnsafeMutableRawPointer, into result: UnsafeMutableRawPointer
+  ) {
+    var needed = scratchpad
+    let scratch = MatrixMemory.shared.take(byteCount: dnnl_memory_desc_get_size(&needed))
+    defer { MatrixMemory.shared.give(scratch) }
+    execute(
+      primitive, on: Self.engine,
+      [
+        (DNNL_ARG_SRC_0, self.a, a), (DNNL_ARG_WEIGHTS_0, self.weight, weight), (DNNL_ARG_DST_0, self.result, result),
+        (DNNL_ARG_SCRATCHPAD, scratchpad, scratch.start),
+      ])
+  }
+}
