@@ -165,9 +165,18 @@ struct MaskedLanguageHead {
         answer = said(column)
         if missing > 0 { loss += weight * missing } else { weight = 0 }
         distribution[row, column] -= 1
-      case .unchanged:
+      case .unchanged, .keeping:
         weight *= neighbourFactor
         loss += weight * (negativeEntropies[row] - dot(before.rows(row, count: 1), logs.rows(row, count: 1)))
+        // Where ½ (ln P − ln P before)² is added, by its slope: change · (1 at the piece − P).
+        if case .keeping(let piece) = goal.wanted {
+          let column = place(of: piece)
+          let was = max(before[row, column], .leastNormalMagnitude)
+          let change = Double(logs[row, column]) - log(Double(was))
+          loss += weight * change * change / 2
+          scale(gradient, by: Float(1 - change))
+          distribution[row, column] += Float(change)
+        }
         add(before.rows(row, count: 1), times: -1, to: gradient)
       case .level(let piece, let wanted):
         let column = place(of: piece)

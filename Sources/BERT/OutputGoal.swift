@@ -6,6 +6,9 @@ public struct OutputGoal: Sendable {
     case answer(Int, atLeast: Double)
     /// What the model says before anything changes: the loss is the Kullback-Leibler divergence from it.
     case unchanged
+    /// The same, and this word piece as likely as before: the loss has ½ (ln P − ln P before)² besides, which sees what happens to
+    /// an answer that the model hardly gives.
+    case keeping(Int)
     /// This word piece with about that probability: the loss is |ln P − ln p|.
     case level(Int, at: Double)
     /// This word piece about as likely as these others, at least one, are on the whole: the loss is |ln P − mean of their ln P|.
@@ -25,6 +28,14 @@ public struct OutputGoal: Sendable {
 
   /// Whether its loss is about the whole vocabulary.
   var looksAtAll: Bool { if case .amid(_, _, let together) = wanted { together > 0 } else { false } }
+
+  /// Whether nothing should change there.
+  public var wantsNoChange: Bool {
+    switch wanted {
+    case .unchanged, .keeping: true
+    case .answer, .level, .amid: false
+    }
+  }
 
   /// Whether some word piece should be said there with at least some probability.
   public var wantsAnswer: Bool { if case .answer = wanted { true } else { false } }

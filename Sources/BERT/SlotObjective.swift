@@ -89,7 +89,7 @@ public struct SlotObjective: Sendable {
     var pieces = given ?? Self.likelyPieces(traced)
     for goal in traced.goals {
       switch goal.wanted {
-      case .answer(let piece, _), .level(let piece, _): pieces.insert(piece)
+      case .answer(let piece, _), .level(let piece, _), .keeping(let piece): pieces.insert(piece)
       case .amid(let piece, let others, _): pieces.formUnion(others + [piece])
       case .unchanged: break
       }
@@ -114,7 +114,7 @@ public struct SlotObjective: Sendable {
       let stage = traced.stages[group]
       let looksAtAll = !looking.isDisjoint(with: traced.groups[group])
       var (before, negativeEntropies) = (Matrix(rows: 0, columns: 0), [Double]())
-      if traced.goals[traced.groups[group]].contains(where: { $0.wanted == .unchanged }) {
+      if traced.goals[traced.groups[group]].contains(where: \.wantsNoChange) {
         before = (looksAtAll ? model.head : head).logits(stage.states.all)
         let logs = Matrix(rows: before.rows, columns: before.columns)
         logs.all.copy(from: before.all)

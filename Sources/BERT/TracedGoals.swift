@@ -72,7 +72,7 @@ public struct TracedGoals: Sendable {
 
   /// The goals that nothing should change, which come last.
   public var neighbours: Range<Int> {
-    let first = goals.lastIndex { if case .unchanged = $0.wanted { false } else { true } }.map { $0 + 1 } ?? 0
+    let first = goals.lastIndex { !$0.wantsNoChange }.map { $0 + 1 } ?? 0
     return first..<goals.count
   }
 

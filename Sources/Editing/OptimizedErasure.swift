@@ -15,7 +15,7 @@ import Neurons
 ///
 /// An erasure disturbs few relations, those that ask nearly the same, and these much. So a short trial beside as many
 /// neighbours of each relation comes first. Then the neighbours are drawn anew, most of them from the relations that it
-/// disturbed, and the erasure is made. Prompts that the model answers rightly go first: there is something to keep. Of many
+/// disturbed, and the erasure is made. Prompts whose answer the model knows go first: there is something to keep. Of many
 /// prompts of either kind each step runs some, in turn.
 public struct OptimizedErasure: EditingMethod {
   /// Prompts of the relation with the word piece each should no longer prefer.
@@ -57,7 +57,9 @@ public struct OptimizedErasure: EditingMethod {
   static let nearShare = 0.7
   /// The part of the neighbours that one relation gives at most; twice an even part where that is more.
   static let mostOfOne = 0.25
-  /// Prompts among which those that the model answers rightly are looked for, for each neighbour.
+  /// From this P on an answer that is kept counts as known, said or not.
+  static let leastKnown = 1e-4
+  /// Prompts among which those whose answer the model knows are looked for, for each neighbour.
   public static let candidatesPerNeighbour = 2
 
   /// An erasure of what `targets` ask.
@@ -110,7 +112,7 @@ public struct OptimizedErasure: EditingMethod {
       return Choice(neurons: chosen, slots: slots, neighbourShares: shares)
     }
     func erase(_ shares: [String: Int]) throws -> Choice {
-      try erase(beside: rightFirst(others.map { shares[$0.name] ?? 0 }, in: model).flatMap { $0 }, shares)
+      try erase(beside: knownFirst(others.map { shares[$0.name] ?? 0 }, in: model).flatMap { $0 }, shares)
     }
     if let neighbourShares { return try erase(neighbourShares) }
     guard count > 0 else { return try erase(beside: [], nil) }
@@ -119,7 +121,7 @@ public struct OptimizedErasure: EditingMethod {
     }
     func share(_ whole: Int, upTo most: Int = .max) -> Int { max(1, min(most, Int(Self.trialShare * Double(whole)))) }
     let each = max(1, share(count, upTo: Self.mostTried.neighbours) / others.count)
-    let sample = rightFirst(others.map { _ in 2 * each }, in: model)
+    let sample = knownFirst(others.map { _ in 2 * each }, in: model)
     var trial = optimization
     trial.steps = share(optimization.steps, upTo: Self.mostTried.steps)
     // A weight that grew would hide what is disturbed.
@@ -149,7 +151,7 @@ public struct OptimizedErasure: EditingMethod {
     let goals = turns.map { turn in
       turn.prompts.map {
         OutputGoal(prompt: $0.prompt, wanted: wanted($0.answer), weight: 1 / Double(turn.prompts.count))
-      } + optimization.staying(turn.neighbours.map(\.prompt))
+      } + optimization.staying(turn.neighbours)
     }
     let traced = TracedGoals(model.bert, goals[0], from: lowestLayer, threads: threads)
     let own = turns[0].prompts
@@ -162,19 +164,23 @@ public struct OptimizedErasure: EditingMethod {
     return (chosen, slots)
   }
 
-  /// So many prompts of each relation, of the first ``candidatesPerNeighbour`` times as many those first that the model
-  /// answers rightly.
-  func rightFirst(_ counts: [Int], in model: MaskedLanguageModel) -> [[AttributionTarget]] {
+  /// So many prompts of each relation, of the first ``candidatesPerNeighbour`` times as many those first whose answer the model
+  /// knows: it says it, or where ``SlotOptimization/keepsAnswers`` is set, gives it ``leastKnown``.
+  func knownFirst(_ counts: [Int], in model: MaskedLanguageModel) -> [[AttributionTarget]] {
     let candidates = zip(others, counts).map { Array($0.prompts.prefix(Self.candidatesPerNeighbour * $1)) }
     let flat = candidates.flatMap { $0 }
-    let isRight = model.bert.predict(flat.map(\.prompt), threads: threads) { $1.best == flat[$0].answer }
+    let isKnown = model.bert.predict(flat.map(\.prompt), threads: threads) { index, prediction in
+      let answer = flat[index].answer
+      return optimization.keepsAnswers
+        ? prediction.probability(of: answer) >= Self.leastKnown : prediction.best == answer
+    }
     var start = 0
     return zip(candidates, counts).map { own, count in
       defer { start += own.count }
       let positions = own.indices
-      let right = positions.filter { isRight[start + $0] }
-      let wrong = positions.filter { !isRight[start + $0] }
-      return (right + wrong).prefix(count).map { own[$0] }
+      let known = positions.filter { isKnown[start + $0] }
+      let unknown = positions.filter { !isKnown[start + $0] }
+      return (known + unknown).prefix(count).map { own[$0] }
     }
   }
 

@@ -97,6 +97,8 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public var heeded: Int
   /// What the optimisation varies.
   public var form: ChangeForm
+  /// Whether an erasure's neighbours keep the right answer's P besides, which divergence hardly sees where it is small.
+  public var keepsAnswers: Bool
   /// Which word pieces of each prompt follow the change in all but the last quarter of the steps.
   public var following: FollowedPieces
 
@@ -109,11 +111,11 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// The defaults of an erasure in a model with so many layers, of which it edits the upper two thirds.
   public static func erasure(layerCount: Int) -> SlotOptimization {
     SlotOptimization(
-      slots: 128, layers: max(1, (2 * layerCount + 1) / 3), subjectLayers: .absent, confidence: 0.9, steps: 300,
+      slots: 256, layers: max(1, (2 * layerCount + 1) / 3), subjectLayers: .absent, confidence: 0.9, steps: 300,
       rate: 0.05, shrinkage: 0.3, neighbourWeight: 20, largestNeighbourWeight: 4000, forgetting: .amid,
       answersTogether: 0.02, forgottenShare: 0.04,
       sameRelation: 0, otherRelations: 36000, erasedPrompts: 4800, erasedPromptsPerStep: 600, neighboursPerStep: 1500,
-      heeded: 1500, form: .free, following: .all)
+      heeded: 1500, form: .free, keepsAnswers: true, following: .all)
   }
 
   /// All of it.
@@ -126,7 +128,8 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     erasedPromptsPerStep: Int? = nil,
     neighboursPerStep: Int? = nil, sameSubject: Int = 0,
     unlisted: Int = 0,
-    shortened: Int = 0, insists: Bool = false, heeded: Int = 48, form: ChangeForm, following: FollowedPieces = .edited
+    shortened: Int = 0, insists: Bool = false, heeded: Int = 48, form: ChangeForm, keepsAnswers: Bool = false,
+    following: FollowedPieces = .edited
   ) {
     self.slots = slots
     self.layers = layers
@@ -151,6 +154,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     self.insists = insists
     self.heeded = heeded
     self.form = form
+    self.keepsAnswers = keepsAnswers
     self.following = following
   }
 
@@ -185,6 +189,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     shortened = try fields.decodeIfPresent(Int.self, forKey: .shortened) ?? 0
     insists = try fields.decodeIfPresent(Bool.self, forKey: .insists) ?? false
     heeded = try fields.decodeIfPresent(Int.self, forKey: .heeded) ?? Self.mostCounted
+    keepsAnswers = try fields.decodeIfPresent(Bool.self, forKey: .keepsAnswers) ?? false
     form = try fields.decodeIfPresent(ChangeForm.self, forKey: .form) ?? .free
     following = try fields.decodeIfPresent(FollowedPieces.self, forKey: .following) ?? .all
   }
@@ -313,6 +318,14 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     let weight = neighbourWeight / Double(max(1, strangers.count))
     return own.map { OutputGoal(prompt: $0, wanted: .unchanged, weight: weight, isAboutEditedSubject: true) }
       + strangers.map { OutputGoal(prompt: $0, wanted: .unchanged, weight: weight) }
+  }
+
+  /// Goals that an erasure's neighbours stay as they are, and what they ask for as likely where ``keepsAnswers`` is set.
+  func staying(_ neighbours: [AttributionTarget]) -> [OutputGoal] {
+    let weight = neighbourWeight / Double(max(1, neighbours.count))
+    return neighbours.map {
+      OutputGoal(prompt: $0.prompt, wanted: keepsAnswers ? .keeping($0.answer) : .unchanged, weight: weight)
+    }
   }
 
   /// Prompts of an erased relation that older erasures were made from, at most.

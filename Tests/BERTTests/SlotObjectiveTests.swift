@@ -12,7 +12,7 @@ struct SlotObjectiveTests {
       let wanted: OutputGoal.Wanted =
         switch index % 4 {
         case 0: .answer(golden.answerId, atLeast: 0.99)
-        case 1: .unchanged
+        case 1: index > 4 ? .keeping(golden.answerId) : .unchanged
         case 2:
           .amid(
             golden.answerId, others: [3, 8, 20, 41].filter { $0 != golden.answerId },
@@ -264,7 +264,7 @@ struct SlotObjectiveTests {
     }
     let found = run(goals, factor: 7)
     let weighted = goals.map { goal in
-      if case .unchanged = goal.wanted {
+      if goal.wantsNoChange {
         OutputGoal(prompt: goal.prompt, wanted: goal.wanted, weight: 7 * goal.weight)
       } else {
         goal
@@ -273,6 +273,30 @@ struct SlotObjectiveTests {
     let expected = run(weighted, factor: 1)
     #expect(found.loss == expected.loss && found.gradients == expected.gradients)
     #expect(found.loss > run(goals, factor: 1).loss)
+  }
+
+  @Test("an answer that is kept costs half the square of what its ln P changes by, besides the divergence")
+  func keeping() throws {
+    let model = try Fixture.open()
+    let prompt = try model.encode(try #require(Golden.all().first).text)
+    let change = (0..<16).map { Float($0 % 5) * 2 - 4 }
+    let before = model.bert.weights.valueSlot(layer: 0, index: 3)
+    let moved = model.replacing([ValueSlot(layer: 0, index: 3, values: zip(before, change).map { $0 + $1 })])
+    let every = Set(0..<model.tokenizer.vocabulary.count)
+    func loss(_ wanted: OutputGoal.Wanted) -> Double {
+      let goal = OutputGoal(prompt: prompt, wanted: wanted, weight: 3)
+      return SlotObjective(TracedGoals(model.bert, [goal], from: 0), slots: [(layer: 0, index: 3)], pieces: every)
+        .evaluate([change], neighbourFactor: 2).loss
+    }
+    for piece in [3, 20, 41] {
+      func nats(_ model: MaskedLanguageModel) -> Double {
+        log(model.bert.predict([prompt]) { $1.probability(of: piece) }[0])
+      }
+      let found = loss(.keeping(piece)) - loss(.unchanged)
+      let wanted = 3 * 2 * pow(nats(moved) - nats(model), 2) / 2
+      // float32 logarithms of a few units, squared.
+      #expect(wanted > 0.01 && abs(found - wanted) < 1e-3 * max(1, wanted))
+    }
   }
 
   @Test(

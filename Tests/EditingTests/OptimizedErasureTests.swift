@@ -29,10 +29,11 @@ struct OptimizedErasureTests {
   }
 
   private func erasure(
-    _ others: [[AttributionTarget]], count: Int, shares: [String: Int]? = nil
+    _ others: [[AttributionTarget]], count: Int, shares: [String: Int]? = nil, keepsAnswers: Bool? = nil
   ) throws -> OptimizedErasure {
     var optimization = SlotOptimization.erasure(layerCount: 2)
     (optimization.otherRelations, optimization.steps) = (count, 8)
+    optimization.keepsAnswers = keepsAnswers ?? optimization.keepsAnswers
     return OptimizedErasure(
       targets: try questions("R2", facts: 0..<3), answerCount: 3, answers: [], others: named(others),
       neighbourShares: shares,
@@ -54,18 +55,32 @@ struct OptimizedErasureTests {
     #expect(OptimizedErasure.shares(of: 10, by: [.nan, -1e-9]) == [5, 5])
   }
 
-  @Test("prompts that the model answers rightly come first, of twice as many as are wanted")
-  func right() throws {
-    let all = try questions("R1", facts: 0..<4) + questions("R2", facts: 0..<4)
-    let best = model.bert.predict(all.map(\.prompt)) { $1.best }
-    let wrong = zip(all, best).map { AttributionTarget(prompt: $0.prompt, answer: $1 == 0 ? 1 : 0) }
-    let right = zip(all, best).map { AttributionTarget(prompt: $0.prompt, answer: $1) }
-    let found = try erasure([[wrong[0], wrong[1], right[2], right[3], right[4]], [wrong[5], wrong[6]]], count: 3)
-      .rightFirst([2, 1], in: model)
-    #expect(found.map { $0.map(\.prompt) } == [[all[2].prompt, all[3].prompt], [all[5].prompt]])
-    // A right one beyond twice the number is not looked at.
-    let beyond = try erasure([[wrong[0], wrong[1], right[2]]], count: 1).rightFirst([1], in: model)
-    #expect(beyond.map { $0.map(\.prompt) } == [[all[0].prompt]])
+  @Test(
+    "prompts whose answer the model knows come first, of twice as many as are wanted: said, or of some P where answers are kept",
+    arguments: [false, true])
+  func known(keepsAnswers: Bool) throws {
+    let model = try MaskedLanguageModel(opening: FixtureFiles.demo)
+    let all = try ["Ireland", "Norway", "France", "Italy", "Spain", "Japan", "Kenya"].map {
+      try model.encode("The capital of \($0) is [MASK].")
+    }
+    let predictions = model.bert.predict(all) { $1 }
+    func target(_ index: Int, known: Bool) throws -> AttributionTarget {
+      let order = predictions[index].logProbabilities.enumerated().sorted { $0.element > $1.element }.map(\.offset)
+      let isKept = order.map { predictions[index].probability(of: $0) >= OptimizedErasure.leastKnown }
+      let place = keepsAnswers ? try #require(isKept.lastIndex(of: known)) : known ? 0 : 1
+      return AttributionTarget(prompt: all[index], answer: order[place])
+    }
+    func first(_ others: [[(index: Int, known: Bool)]], _ counts: [Int]) throws -> [[EncodedPrompt]] {
+      let others = try others.map { try $0.map { try target($0.index, known: $0.known) } }
+      return try erasure(others, count: 1, keepsAnswers: keepsAnswers).knownFirst(counts, in: model).map {
+        $0.map(\.prompt)
+      }
+    }
+    #expect(
+      try first([[(0, false), (1, false), (2, true), (3, true), (4, true)], [(5, false), (6, false)]], [2, 1])
+        == [[all[2], all[3]], [all[5]]])
+    // A known one beyond twice the number is not looked at.
+    #expect(try first([[(0, false), (1, false), (2, true)]], [1]) == [[all[0]]])
   }
 
   @Test("a short trial has as many of each relation, and what it disturbed says how many the erasure has")

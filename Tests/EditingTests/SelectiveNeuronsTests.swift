@@ -92,7 +92,7 @@ struct SlotOptimizationTests {
     #expect(found.isSound && found.heeded >= 1_000_000, "all neighbours, however many")
     #expect(found.following == .all && found.largestNeighbourWeight == nil && found.neighboursPerStep == nil)
     #expect(found.forgottenShare == nil && found.erasedPrompts == nil && found.erasedPromptsPerStep == nil)
-    #expect(found.forgetting == .evenShare && found.answersTogether == nil)
+    #expect(found.forgetting == .evenShare && found.answersTogether == nil && !found.keepsAnswers)
     for now in [SlotOptimization.update, .erasure(layerCount: 6)] {
       #expect(try JSONDecoder().decode(SlotOptimization.self, from: JSONEncoder().encode(now)) == now)
     }
