@@ -46,7 +46,8 @@ struct UpdateTests {
           $1.rank(of: (try? fixture.model.answer("Corin")) ?? 0)
         )
       }[0]
-      #expect(abs((record.after["newProbability"] ?? 0) - p.0) < 1e-9)
+      // The prompt alone and among others goes through different products: float32's rounding, which is 10⁻³ of what half precision's is.
+      #expect(p.0 > 0 && abs((record.after["newProbability"] ?? 0) - p.0) < 1e-6 * p.0)
       #expect(record.after["newRank"] == Double(p.1))
       #expect(record.source.sha256 == (try fingerprint(of: fixture.model.checkpoint.weightsFile)))
       #expect(record.result?.sha256 == (try fingerprint(of: written.checkpoint.weightsFile)))
