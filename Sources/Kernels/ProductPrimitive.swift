@@ -54,11 +54,33 @@ struct ProductPrimitive: @unchecked Sendable {
     }
   }
 
+  private static let layouts = Layouts()
+
+  /// Layouts of rounded weights by inputs and outputs, chosen when first asked for; the lock guards them.
+  private final class Layouts: @unchecked Sendable {
+    private let lock = NSLock()
+    private var chosen: [[Int]: dnnl_memory_desc_t?] = [:]
+
+    func layout(inputs: Int, outputs: Int) -> dnnl_memory_desc_t? {
+      lock.withLock {
+        if let found = chosen[[inputs, outputs]] { return found }
+        let layout = ProductPrimitive.likedLayout(inputs: inputs, outputs: outputs)
+        chosen[[inputs, outputs]] = .some(layout)
+        return layout
+      }
+    }
+  }
+
   /// The product of a shape; nil where oneDNN has none that suits this CPU.
   static func of(_ shape: Shape) -> ProductPrimitive? { products.product(shape) }
 
-  /// The layout of bfloat16 weights that oneDNN likes best; nil where it has no such product.
+  /// The layout of bfloat16 weights, one for all matrices and products of these extents; nil where oneDNN has no such product.
   static func roundedLayout(inputs: Int, outputs: Int) -> dnnl_memory_desc_t? {
+    layouts.layout(inputs: inputs, outputs: outputs)
+  }
+
+  /// The layout of bfloat16 weights that oneDNN likes best on this thread, which may depend on how many it may use.
+  private static func likedLayout(inputs: Int, outputs: Int) -> dnnl_memory_desc_t? {
     var any = dnnl_memory_desc_t()
     let extents = [dnnl_dim_t(inputs), dnnl_dim_t(outputs)]
     dnnl_memory_desc_init_by_tag(&any, 2, extents, dnnl_bf16, dnnl_format_tag_any)
