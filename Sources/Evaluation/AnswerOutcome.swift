@@ -29,6 +29,11 @@ extension Collection where Element == AnswerOutcome {
     let ranks = map(\.rankAmong).sorted()
     return ranks.isEmpty ? nil : Double(ranks[(ranks.count - 1) / 2] + ranks[ranks.count / 2]) / 2
   }
+  /// Share of the answers that come first here and do not in `after`, by position; nil where none comes first.
+  func forgotten(_ after: [AnswerOutcome]) -> Double? {
+    let right = zip(self, after).filter(\.0.isBest)
+    return right.isEmpty ? nil : Double(right.count { !$0.1.isBest }) / Double(right.count)
+  }
   /// Share of answers that come first.
   var accuracy: Double { Double(self.count { $0.isBest }) / Double(Swift.max(1, count)) }
 }

@@ -7,7 +7,7 @@ public struct ErasureEvaluation: EditFigures, Hashable, Encodable {
   public let changeRate: Double
   /// Share of the relation's prompts that were right before and are wrong now, of those right before; nil where none was.
   public let successRate: Double?
-  /// The same as ``successRate``: an erasure is judged on every wording from the start.
+  /// The same as ``successRate``: an erasure is judged on every wording that it was given from the start.
   public let paraphraseSuccessRate: Double?
   /// Perplexity over the relation's prompts.
   public let intraPerplexityBefore, intraPerplexityAfter: Double
@@ -25,6 +25,8 @@ public struct ErasureEvaluation: EditFigures, Hashable, Encodable {
   public let intraRankBefore, intraRankAfter: Double?
   /// How many different answers that is, of the facts erased or, where its other facts were to stay, of all the relation.
   public let answerCount: Int
+  /// Generalization: the relation in wordings that the erasure has not seen; nil when none was held back.
+  public let heldBack: HeldBack?
   /// Share of other relations' prompts whose arg-max is the answer; nil where there are none.
   public let interAccuracyBefore, interAccuracyAfter: Double?
   /// The perplexity of each other relation, and where the erased one's other facts were to stay, of these by its name.
@@ -35,6 +37,26 @@ public struct ErasureEvaluation: EditFigures, Hashable, Encodable {
   public let slots: Int
   /// ‖Δ‖, the norm of all changes together.
   public let changeNorm: Double
+
+  /// How well the relation is still known in wordings that were held back.
+  public struct HeldBack: Sendable, Hashable, Codable {
+    /// Share of the prompts that were right before and are wrong now, of those right before; nil where none was.
+    public let successRate: Double?
+    /// Perplexity over the prompts.
+    public let perplexityBefore, perplexityAfter: Double
+    /// Share of the prompts whose arg-max is the answer.
+    public let accuracyBefore, accuracyAfter: Double
+    /// The median rank of the answers among each other, as ``intraRankBefore``.
+    public let rankBefore, rankAfter: Double?
+
+    init?(before: [AnswerOutcome], after: [AnswerOutcome]) {
+      guard !before.isEmpty else { return nil }
+      successRate = before.forgotten(after)
+      (perplexityBefore, perplexityAfter) = (before.perplexity, after.perplexity)
+      (accuracyBefore, accuracyAfter) = (before.accuracy, after.accuracy)
+      (rankBefore, rankAfter) = (before.medianRankAmong, after.medianRankAmong)
+    }
+  }
 
   /// How well another relation is still known.
   public struct RelationPerplexity: Sendable, Hashable, Codable {
@@ -67,7 +89,8 @@ public struct ErasureEvaluation: EditFigures, Hashable, Encodable {
     [
       "intraPerplexity": intraPerplexityBefore, "interPerplexity": interPerplexityBefore,
       "intraAccuracy": intraAccuracyBefore, "intraRank": intraRankBefore, "interAccuracy": interAccuracyBefore,
-      "interPerplexityOfRight": interPerplexityBeforeOfRight,
+      "interPerplexityOfRight": interPerplexityBeforeOfRight, "heldBackPerplexity": heldBack?.perplexityBefore,
+      "heldBackAccuracy": heldBack?.accuracyBefore, "heldBackRank": heldBack?.rankBefore,
     ].compactMapValues { $0 }
   }
 
@@ -78,6 +101,8 @@ public struct ErasureEvaluation: EditFigures, Hashable, Encodable {
       "intraAccuracy": intraAccuracyAfter, "intraRank": intraRankAfter, "interAccuracy": interAccuracyAfter,
       "interPerplexityOfRight": interPerplexityAfterOfRight, "largestRise": largestRise,
       "largestRiseOfRight": mostDisturbedOfRight?.rise,
+      "heldBackPerplexity": heldBack?.perplexityAfter, "heldBackAccuracy": heldBack?.accuracyAfter,
+      "heldBackRank": heldBack?.rankAfter, "heldBackSuccessRate": heldBack?.successRate,
       "successRate": successRate, "changeRate": changeRate, "answerCount": Double(answerCount), "slots": Double(slots),
       "changeNorm": changeNorm,
     ].compactMapValues { $0 }
@@ -92,6 +117,7 @@ public struct ErasureEvaluation: EditFigures, Hashable, Encodable {
       try questions.map { try before.factors($0.prompt, answer: $0.answer, order: order) }
     }
     let (intra, inter) = (try targets(questions.intra), try targets(questions.inter))
+    let unseen = try targets(questions.intraHeldBack)
     let answers =
       questions.answers.isEmpty ? Set(intra.compactMap { $0.first?.answer }).sorted() : questions.answers
     answerCount = answers.count
@@ -100,11 +126,13 @@ public struct ErasureEvaluation: EditFigures, Hashable, Encodable {
     )
     let (other, otherAfter) = (before.outcomes(inter, threads: threads), after.outcomes(inter, threads: threads))
     (intraRankBefore, intraRankAfter) = (own.medianRankAmong, ownAfter.medianRankAmong)
-    let right = own.indices.filter { own[$0].isBest }
     changeRate = Double(zip(own, ownAfter).count { $0.best != $1.best }) / Double(max(1, own.count))
-    successRate = right.isEmpty ? nil : Double(right.count { !ownAfter[$0].isBest }) / Double(right.count)
+    successRate = own.forgotten(ownAfter)
     paraphraseSuccessRate = successRate
     (intraPerplexityBefore, intraPerplexityAfter) = (own.perplexity, ownAfter.perplexity)
+    heldBack = HeldBack(
+      before: before.outcomes(unseen, among: answers, threads: threads),
+      after: after.outcomes(unseen, among: answers, threads: threads))
     let others = other.isEmpty ? nil : (before: other, after: otherAfter)
     (interPerplexityBefore, interPerplexityAfter) = (others?.before.perplexity, others?.after.perplexity)
     (intraAccuracyBefore, intraAccuracyAfter) = (own.accuracy, ownAfter.accuracy)

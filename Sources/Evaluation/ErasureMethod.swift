@@ -50,29 +50,31 @@ public enum ErasureMethod: Sendable, Hashable {
   /// - Parameters:
   ///   - keepsOthers: Whether the relation's other facts shall stay.
   ///   - neighbourShares: How many neighbours each other relation gives, where the record tells.
+  ///   - heldBack: Templates that the erasure must not see.
   func bound(
     to relation: Relation, facts: [Fact], keepsOthers: Bool, neighbourShares: [String: Int]?,
-    in model: MaskedLanguageModel, catalogue: RelationCatalogue, questions: EvaluationQuestions, order: AnswerOrder,
-    seed: UInt64, threads: ThreadCount
+    in model: MaskedLanguageModel, catalogue: RelationCatalogue, questions: EvaluationQuestions, heldBack: [Template],
+    order: AnswerOrder, seed: UInt64, threads: ThreadCount
   ) throws -> any EditingMethod {
     switch self {
     case .paper(_, let fill): return PaperErasure(fill: fill)
     case .optimized(let parameters):
       return try Self.optimized(
         parameters, relation, facts, keepsOthers: keepsOthers, neighbourShares: neighbourShares, in: model,
-        catalogue: catalogue,
-        questions: questions, order: order, seed: seed, threads: threads)
+        catalogue: catalogue, questions: questions, heldBack: heldBack, order: order, seed: seed, threads: threads)
     }
   }
 
   static func optimized(
     _ parameters: SlotOptimization, _ relation: Relation, _ facts: [Fact], keepsOthers: Bool,
     neighbourShares: [String: Int]? = nil, in model: MaskedLanguageModel, catalogue: RelationCatalogue,
-    questions: EvaluationQuestions, order: AnswerOrder,
-    seed: UInt64, threads: ThreadCount
+    questions: EvaluationQuestions, heldBack: [Template], order: AnswerOrder, seed: UInt64, threads: ThreadCount
   ) throws -> OptimizedErasure {
     var generator = SeededGenerator(seed: seed &+ 2)
-    let prompts = facts.flatMap { fact in relation.prompts(for: fact).map { (prompt: $0, fact: fact) } }
+    let templates = relation.split(holdingBack: heldBack).used
+    let prompts = facts.flatMap { fact in
+      templates.map { (prompt: $0.prompt(subject: fact.subject), fact: fact) }
+    }
     // An answer of several pieces is forgotten with its first.
     let targets = try prompts.shuffled(using: &generator).prefix(
       parameters.erasedPrompts ?? SlotOptimization.erasedPromptsBefore
@@ -80,7 +82,7 @@ public enum ErasureMethod: Sendable, Hashable {
       try model.factors($0.prompt, answer: $0.fact.answer, order: order)[0].naming($0.fact.subject, in: model)
     }
     let neighbours = Neighbours(
-      catalogue: catalogue, excluded: questions.topics, subjects: [], heldBack: [], taken: questions.prompts)
+      catalogue: catalogue, excluded: questions.topics, subjects: [], heldBack: Set(heldBack), taken: questions.prompts)
     let names = catalogue.names(besideErased: relation, keepsOthers: keepsOthers)
     let most = OptimizedErasure.mostCandidates(neighbours: parameters.otherRelations, relations: names.count)
     return OptimizedErasure(

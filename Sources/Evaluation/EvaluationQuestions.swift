@@ -20,6 +20,8 @@ public struct EvaluationQuestions: Sendable {
   public let sameSubject: [Question]
   /// Prompts of the updated fact that the edit does not see.
   public let heldBack: [String]
+  /// Of an erasure, questions on its facts in wordings that it does not see.
+  public let intraHeldBack: [Question]
   /// Questions of the inverse relation that the update implies: about the new answer, expecting the subject.
   public let inverse: [Question]
   /// The subjects that are edited.
@@ -28,7 +30,7 @@ public struct EvaluationQuestions: Sendable {
   let topics: Set<Topic>
 
   /// The prompts asked, none of which an edit may see.
-  var prompts: Set<String> { Set((intra + inter + sameSubject + inverse).map(\.prompt) + heldBack) }
+  var prompts: Set<String> { Set((intra + intraHeldBack + inter + sameSubject + inverse).map(\.prompt) + heldBack) }
 
   /// Number of random facts of each kind, as in the paper.
   public static let sampleSize = 5
@@ -42,7 +44,7 @@ public struct EvaluationQuestions: Sendable {
   ) {
     (self.intra, self.inter, self.heldBack, self.inverse) = (intra, inter, heldBack, inverse)
     self.sameSubject = sameSubject
-    (keptPart, interRelations, editedSubjects, topics, answers) = (nil, [], [], [], [])
+    (keptPart, interRelations, editedSubjects, topics, answers, intraHeldBack) = (nil, [], [], [], [], [])
   }
 
   /// For an update: 5 random other facts of the relation and 5 random facts of other relations.
@@ -101,20 +103,28 @@ public struct EvaluationQuestions: Sendable {
     let asking = inverse.filter { (try? model.factors($0.question.prompt, answer: $0.question.answer)) != nil }
     topics = Set((asked + others).map(\.1.topic) + asking.map(\.topic))
     self.heldBack = edits.count == 1 ? heldBack.map { $0.prompt(subject: edits[0].fact.subject) } : []
-    (keptPart, interRelations, answers) = (nil, [], [])
+    (keptPart, interRelations, answers, intraHeldBack) = (nil, [], [], [])
     self.inverse = asking.map(\.question)
   }
 
   /// For an erasure: every fact given of the relation, and 5 random facts of each other relation.
   ///
-  /// - Parameter keepsOthers: Whether the relation's other facts shall stay, which then are asked about as if they were another
-  ///   relation.
+  /// - Parameters:
+  ///   - keepsOthers: Whether the relation's other facts shall stay, which then are asked about as if they were another
+  ///     relation.
+  ///   - heldBack: Templates of the relation that the erasure does not see.
   public init(
-    erasing relation: Relation, facts: [Fact], keepsOthers: Bool = false, in catalogue: RelationCatalogue,
-    model: MaskedLanguageModel, seed: UInt64
+    erasing relation: Relation, facts: [Fact], keepsOthers: Bool = false, heldBack: [Template] = [],
+    in catalogue: RelationCatalogue, model: MaskedLanguageModel, seed: UInt64
   ) throws {
     var generator = SeededGenerator(seed: seed)
-    intra = facts.flatMap { Self.questions(relation, $0) }
+    let templates = relation.split(holdingBack: heldBack)
+    func own(_ templates: [Template]) -> [Question] {
+      facts.flatMap { fact in
+        templates.map { Question(prompt: $0.prompt(subject: fact.subject), answer: fact.answer) }
+      }
+    }
+    (intra, intraHeldBack) = (own(templates.used), own(templates.heldBack))
     var inter: [Question] = []
     var ranges: [(name: String, range: Range<Int>)] = []
     let erased = Set(facts.map(\.topic))
@@ -136,7 +146,7 @@ public struct EvaluationQuestions: Sendable {
     // What the vocabulary cannot spell is no rival.
     let alike = (keepsOthers ? relation.facts : facts).compactMap { try? model.pieces(of: $0.answer).first }
     answers = Set(alike).sorted()
-    (editedSubjects, heldBack, inverse, sameSubject) = ([], [], [], [])
+    (editedSubjects, self.heldBack, inverse, sameSubject) = ([], [], [], [])
   }
 
   /// One question of each other relation that has a fact about an edited subject; a relation of one template has none, so

@@ -151,7 +151,7 @@ private struct RecordJudge {
   private func carrying(
     _ edits: [FactEdit]
   ) throws -> (method: any EditingMethod, questions: EvaluationQuestions, heldBack: [Template]) {
-    let heldBack = try (record.heldBack ?? []).map { try Template($0) }
+    let heldBack = try heldBack()
     let questions = try EvaluationQuestions(
       updating: edits, heldBack: heldBack, in: catalogue, model: source, seed: record.seed)
     let method = try UpdateMethod(record.method).bound(
@@ -160,6 +160,8 @@ private struct RecordJudge {
     return (method, questions, heldBack)
   }
 
+  private func heldBack() throws -> [Template] { try (record.heldBack ?? []).map { try Template($0) } }
+
   func erasure() throws -> RecordEvaluation.Pair<ErasureEvaluation> {
     let relation = try catalogue.relation(named: record.relation)
     guard let indices = record.factIndices, indices.allSatisfy(relation.facts.indices.contains) else {
@@ -167,11 +169,13 @@ private struct RecordJudge {
     }
     let facts = indices.map { relation.facts[$0] }
     let keepsOthers = record.method.keepsOthers ?? false
+    let heldBack = try heldBack()
     let questions = try EvaluationQuestions(
-      erasing: relation, facts: facts, keepsOthers: keepsOthers, in: catalogue, model: source, seed: record.seed)
+      erasing: relation, facts: facts, keepsOthers: keepsOthers, heldBack: heldBack, in: catalogue, model: source,
+      seed: record.seed)
     let method = try ErasureMethod(record.method).bound(
       to: relation, facts: facts, keepsOthers: keepsOthers, neighbourShares: record.method.neighbourShares, in: source,
-      catalogue: catalogue, questions: questions, order: order, seed: record.seed, threads: threads)
+      catalogue: catalogue, questions: questions, heldBack: heldBack, order: order, seed: record.seed, threads: threads)
     return try judge(method) {
       try ErasureEvaluation(
         before: source, after: $0, questions: questions, change: $1, order: order, threads: threads)

@@ -14,6 +14,8 @@ public struct RelationErasure: Sendable {
   public let keepsOthers: Bool
   /// How the slots are chosen and computed.
   public let method: ErasureMethod
+  /// The relation's templates that the erasure does not see.
+  public let heldBack: [Template]
 
   /// What an erasure would do, before anything is written.
   public struct Plan: EditPlan {
@@ -28,12 +30,20 @@ public struct RelationErasure: Sendable {
   }
 
   /// An erasure of the request's relation, or with `keepsOthers` of these facts of it.
-  public init(request: EditRequest, facts: [Fact], keepsOthers: Bool = false, method: ErasureMethod) {
+  ///
+  /// - Parameter heldBack: How many of the relation's last templates are held back; one is left to the erasure at least.
+  public init(
+    request: EditRequest, facts: [Fact], keepsOthers: Bool = false, method: ErasureMethod, heldBack: Int = 0
+  ) {
     self.request = request
     self.facts = facts
     self.keepsOthers = keepsOthers
     self.method = method.withoutSubject
+    self.heldBack = request.relation.lastTemplates(heldBack)
   }
+
+  /// The templates that it sees.
+  public var templates: [Template] { request.relation.split(holdingBack: heldBack).used }
 
   /// Facts on which an optimised erasure locates its neurons, at most.
   public static let locatedFacts = 40
@@ -52,6 +62,7 @@ public struct RelationErasure: Sendable {
     let (model, relation) = (request.model, request.relation)
     try request.checkOutput()
     guard !facts.isEmpty else { throw EditError.noNeurons(relation: relation.name, subject: nil) }
+    func asked(_ fact: Fact) -> (Fact, [String]) { (fact, templates.map { $0.prompt(subject: fact.subject) }) }
     // In the relation's order, in which the record's indices will name them.
     let judged = relation.facts.filter(Set(facts).contains)
     let located: LocatedRelation
@@ -59,7 +70,7 @@ public struct RelationErasure: Sendable {
     var candidates: [Neuron] = []
     switch method {
     case .paper(let top, _):
-      located = try request.locate(facts.map { ($0, relation.prompts(for: $0)) }, progress: progress)
+      located = try request.locate(facts.map(asked), progress: progress)
       neurons = located.mostFrequentNeurons(top).map(\.neuron)
     case .optimized(let optimization):
       try optimization.requireLayers(model.bert.configuration.layerCount)
@@ -70,15 +81,15 @@ public struct RelationErasure: Sendable {
       } else {
         let ranking = CandidateRanking(optimization)
         located = try request.model.locate(
-          locating.map { ($0, relation.prompts(for: $0)) }, relation: relation.name, method: request.method,
+          locating.map(asked), relation: relation.name, method: request.method,
           order: request.order, threads: request.threads, memory: request.memory, scores: { ranking.add($1) },
           progress: progress)
         candidates = ranking.candidates
       }
     }
     let questions = try EvaluationQuestions(
-      erasing: relation, facts: judged, keepsOthers: keepsOthers, in: request.catalogue, model: model,
-      seed: request.seed)
+      erasing: relation, facts: judged, keepsOthers: keepsOthers, heldBack: heldBack, in: request.catalogue,
+      model: model, seed: request.seed)
     let found: [ValueSlot]
     var shares: [String: Int]?
     switch method {
@@ -87,8 +98,7 @@ public struct RelationErasure: Sendable {
     case .optimized(let optimization):
       let erasure = try ErasureMethod.optimized(
         optimization, relation, judged, keepsOthers: keepsOthers, in: model, catalogue: request.catalogue,
-        questions: questions,
-        order: request.order, seed: request.seed, threads: request.threads)
+        questions: questions, heldBack: heldBack, order: request.order, seed: request.seed, threads: request.threads)
       let lowest = try NeuronSelection.lowestLayer(request, optimization)
       let choice = try erasure.choose(in: model, from: lowest) { [candidates] traced, targets in
         try NeuronSelection(request, optimization, traced).choose(among: candidates, for: targets)
@@ -101,12 +111,13 @@ public struct RelationErasure: Sendable {
     let evaluation = try ErasureEvaluation(
       before: model, after: after, questions: questions, change: ChangeSize(of: neurons, from: model, to: after),
       order: request.order, threads: request.threads)
-    let asked = Set(judged)
+    let erased = Set(judged)
     var record = try request.record(
       .erase, relation: relation.name, method: method.recorded(neighbourShares: shares, keepsOthers: keepsOthers),
       located: located,
-      neurons: neurons, prompts: relation.templates.map(\.pattern), figures: evaluation)
-    record.factIndices = relation.facts.indices.filter { asked.contains(relation.facts[$0]) }
+      neurons: neurons, prompts: templates.map(\.pattern), figures: evaluation)
+    record.factIndices = relation.facts.indices.filter { erased.contains(relation.facts[$0]) }
+    record.heldBack = heldBack.isEmpty ? nil : heldBack.map(\.pattern)
     return Plan(record: record, evaluation: evaluation, slots: slots)
   }
 

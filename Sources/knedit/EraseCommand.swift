@@ -36,6 +36,7 @@ struct EraseCommand: ParsableCommand {
       """)
   var subject: [String] = []
 
+  @OptionGroup var holding: HoldOutOptions
   @OptionGroup var limits: LimitOptions
   @OptionGroup var optimization: OptimizationOptions
   @OptionGroup var edit: EditOutputOptions
@@ -63,6 +64,7 @@ struct EraseCommand: ParsableCommand {
   func run() throws {
     let catalogue = try relations.open()
     let relation = try catalogue.relation(named: relation.first ?? "")
+    try holding.requireTemplates([relation])
     let chosen = try relation.choose(subjects: subject, selection: selecting.selection(), limit: selecting.limit)
     let located = try edit.neurons.map {
       try LocatedRelations(contentsOf: URL(filePath: $0)).relation(relation.name)
@@ -91,9 +93,10 @@ struct EraseCommand: ParsableCommand {
       method: method == .paper
         ? .paper(top: top ?? 20, fill: fill ?? .zero)
         : .optimized(
-          optimization.applied(to: .erasure(layerCount: opened.bert.configuration.layerCount))))
+          optimization.applied(to: .erasure(layerCount: opened.bert.configuration.layerCount))),
+      heldBack: holding.holdOut ?? 0)
     let progress = Progress(
-      "Locating (prompts)", total: erasure.locating.count * relation.templates.count, quiet: printing.quiet)
+      "Locating (prompts)", total: erasure.locating.count * erasure.templates.count, quiet: printing.quiet)
     let plan = try erasure.plan { progress.update($0) }.judged(by: limits.limits(.erasure))
     try edit.deliver(
       plan.record,

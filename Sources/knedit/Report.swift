@@ -130,9 +130,18 @@ enum Report {
       guard $0.answerCount > 1, let before = $0.intraRankBefore, let after = $0.intraRankAfter else { return nil }
       return String(format: "%g → %g", before, after)
     }
+    add("perplexity, held back") { perplexity($0.heldBack?.perplexityBefore, $0.heldBack?.perplexityAfter) }
+    add("accuracy, held back") { accuracy($0.heldBack?.accuracyBefore, $0.heldBack?.accuracyAfter) }
+    add("rank, held back") { e in
+      guard e.answerCount > 1, let before = e.heldBack?.rankBefore, let after = e.heldBack?.rankAfter else {
+        return nil
+      }
+      return String(format: "%g → %g", before, after)
+    }
     add("accuracy, other relations") { accuracy($0.interAccuracyBefore, $0.interAccuracyAfter) }
     add("accuracy, its other facts") { accuracy($0.otherFacts?.accuracyBefore, $0.otherFacts?.accuracyAfter) }
     add("right before, wrong now") { $0.successRate.map(Console.percent) }
+    add("  held back") { $0.heldBack?.successRate.map(Console.percent) }
     add("largest rise of a relation's perplexity") { e in
       e.mostDisturbed.map { String(format: "%+.1f %%", 100 * (e.largestRise ?? 0)) + " (\($0.relation))" }
     }

@@ -51,14 +51,7 @@ struct UpdateCommand: ParsableCommand {
   @Option(parsing: .unconditional, help: "For paper: how much of the new answer's embedding is added (default: 8).")
   var lambda2: Double?
 
-  @Option(
-    parsing: .unconditional,
-    help: """
-      How many of the relation's last templates the edit does not see, to judge it on them. Default: 1 for optimized, \
-      0 for paper.
-      """)
-  var holdOut: Int?
-
+  @OptionGroup var holding: HoldOutOptions
   @OptionGroup var limits: LimitOptions
   @OptionGroup var optimization: OptimizationOptions
   @OptionGroup var updating: UpdateOptimizationOptions
@@ -90,7 +83,6 @@ struct UpdateCommand: ParsableCommand {
     guard [lambda1, lambda2].allSatisfy({ $0?.isFinite ?? true }) else {
       throw ValidationError("--lambda1 and --lambda2 are finite numbers.")
     }
-    if let holdOut, holdOut < 0 { throw ValidationError("--hold-out must not be negative.") }
   }
 
   private func request(_ catalogue: RelationCatalogue, _ relation: Relation) throws -> EditRequest {
@@ -110,7 +102,7 @@ struct UpdateCommand: ParsableCommand {
     let catalogue = try relations.open()
     if let edits { return try runBatch(EditList(contentsOf: edits), catalogue) }
     let relation = try catalogue.relation(named: relation ?? "")
-    try requireTemplates([relation])
+    try holding.requireTemplates([relation])
     let fact = try relation.fact(subject: subject ?? "", answer: from)
     let templates = try prompt.map { try Template($0) }
     let update = FactUpdate(
@@ -119,7 +111,7 @@ struct UpdateCommand: ParsableCommand {
         ? .paper(
           lambda1: lambda1 ?? PaperUpdate.published.lambda1, lambda2: lambda2 ?? PaperUpdate.published.lambda2)
         : .optimized(optimized),
-      heldBack: holdOut ?? (method == .paper ? 0 : 1))
+      heldBack: holding.holdOut ?? (method == .paper ? 0 : 1))
     let progress = Progress("Locating (prompts)", total: update.prompts.count, quiet: printing.quiet)
     let plan = try update.plan { progress.update($0) }.judged(by: limits.limits(.update))
     if let said = plan.unexpectedAnswer, !printing.quiet {
@@ -133,24 +125,13 @@ struct UpdateCommand: ParsableCommand {
       printing: printing, write: { try update.write(plan) })
   }
 
-  /// Refuses to hold back more of the relations' templates than they can spare.
-  private func requireTemplates(_ relations: [Relation]) throws {
-    guard let holdOut else { return }
-    for relation in relations where holdOut >= relation.templates.count {
-      let count = relation.templates.count
-      throw InputError(
-        "\(relation.name) has \(count) template\(count == 1 ? "" : "s"), of which the edit needs one: --hold-out may be "
-          + "\(count - 1) at most.")
-    }
-  }
-
   private func runBatch(_ list: EditList, _ catalogue: RelationCatalogue) throws {
     let changes = try list.changes(in: catalogue)
     guard let first = changes.first else { throw EditError.noEdits }
-    try requireTemplates(Set(changes.map(\.fact.relation)).sorted().map { try catalogue.relation(named: $0) })
+    try holding.requireTemplates(Set(changes.map(\.fact.relation)).sorted().map { try catalogue.relation(named: $0) })
     let update = try BatchUpdate(
       request: try request(catalogue, try catalogue.relation(named: first.fact.relation)), changes: changes,
-      optimization: optimized, heldBack: holdOut ?? 1, isSequential: oneByOne)
+      optimization: optimized, heldBack: holding.holdOut ?? 1, isSequential: oneByOne)
     let progress = Progress("Locating (prompts)", total: update.promptCount, quiet: printing.quiet)
     let plan = try update.plan { progress.update($0) }.judged(by: limits.limits(.update))
     try edit.deliver(

@@ -251,6 +251,7 @@ struct CommandTests {
         ["update", "--relation", "R1", "--subject", "orvia", "--to", "Corin", "-o", "never", "--hold-out", "4"],
         "3 at most"
       ),
+      (["erase", "--relation", "R1", "-o", "never", "--hold-out", "4"], "3 at most"),
       (["locate", "--relation", "R3"], "R3"), (["locate", "--relation", "R1", "--subject", "orvja"], "orvia"),
       (["locate", "--relation", "R1", "--facts", "nowhere.json"], "nowhere.json"),
       (["locate", "--relation", "R1", "-o", "nowhere/n.json"], "nowhere/n.json"),

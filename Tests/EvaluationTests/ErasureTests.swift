@@ -1,11 +1,13 @@
 import BERT
 import Checkpoint
 import Editing
-import Evaluation
 import FixtureFiles
 import Foundation
 import Neurons
+import Relations
 import Testing
+
+@testable import Evaluation
 
 @Suite("Erasing a relation from request to record")
 struct ErasureTests {
@@ -88,6 +90,69 @@ struct PartErasureTests {
         #expect(again.erasure?.edit == part.evaluation)
       }
     }
+  }
+}
+
+@Suite("Erasing with wordings held back")
+struct HeldBackErasureTests {
+  @Test("the last templates are judged apart, and the record names them and makes the same again")
+  func judged() throws {
+    let fixture = try Fixture()
+    try FixtureFiles.withDirectory { directory in
+      let request = try fixture.request(directory.appending(path: "out"), relation: "R2")
+      let relation = request.relation
+      var optimization = SlotOptimization.erasure(layerCount: fixture.model.bert.configuration.layerCount)
+      (optimization.steps, optimization.otherRelations) = (4, 20)
+      for method in [ErasureMethod.paper(top: 3, fill: .zero), .optimized(optimization)] {
+        let plan = try RelationErasure(request: request, facts: relation.facts, method: method, heldBack: 2).plan()
+        #expect(plan.record.prompts == relation.templates.dropLast(2).map(\.pattern))
+        #expect(plan.record.heldBack == relation.templates.suffix(2).map(\.pattern))
+        func perplexity(_ templates: some Sequence<Template>) throws -> Double {
+          try fixture.model.answerFigures(
+            templates.flatMap { template in
+              relation.facts.map { Question(prompt: template.prompt(subject: $0.subject), answer: $0.answer) }
+            }
+          ).perplexity
+        }
+        let found = plan.evaluation
+        // The same sums of the same float32 numbers but for how prompts are batched.
+        #expect(abs(found.intraPerplexityBefore / (try perplexity(relation.templates.dropLast(2))) - 1) < 1e-6)
+        let unseen = try #require(found.heldBack)
+        #expect(abs(unseen.perplexityBefore / (try perplexity(relation.templates.suffix(2))) - 1) < 1e-6)
+        #expect(unseen.perplexityAfter != unseen.perplexityBefore)
+        #expect(plan.record.after["heldBackPerplexity"] == unseen.perplexityAfter)
+        let again = try RecordEvaluation(plan.record, source: fixture.model, result: nil, catalogue: fixture.catalogue)
+        #expect(again.erasure?.edit == found)
+      }
+    }
+  }
+
+  @Test("one template is left to the erasure at least, and without any held back there are no such figures")
+  func most() throws {
+    let fixture = try Fixture()
+    try FixtureFiles.withDirectory { directory in
+      let request = try fixture.request(directory.appending(path: "out"), relation: "R2")
+      func erasure(_ heldBack: Int) -> RelationErasure {
+        RelationErasure(
+          request: request, facts: request.relation.facts, method: .paper(top: 3, fill: .zero), heldBack: heldBack)
+      }
+      #expect(erasure(9).templates == [request.relation.templates[0]])
+      let whole = try erasure(0).plan()
+      #expect(whole.evaluation.heldBack == nil && whole.record.heldBack == nil)
+    }
+  }
+
+  @Test("what is forgotten is counted of what was right")
+  func forgotten() {
+    func outcomes(_ right: [Bool]) -> [AnswerOutcome] {
+      right.map { isBest in
+        var outcome = AnswerOutcome()
+        outcome.isBest = isBest
+        return outcome
+      }
+    }
+    #expect(outcomes([true, true, true, true, false]).forgotten(outcomes([false, true, false, false, true])) == 0.75)
+    #expect(outcomes([false, false]).forgotten(outcomes([false, true])) == nil)
   }
 }
 

@@ -73,11 +73,36 @@ struct NeighboursTests {
         erasing: relation, facts: facts, in: fixture.catalogue, model: fixture.model, seed: seed)
       let erasure = try ErasureMethod.optimized(
         .erasure(layerCount: 2), relation, facts, keepsOthers: false, in: fixture.model, catalogue: fixture.catalogue,
-        questions: questions,
-        order: .leftToRight, seed: seed, threads: ThreadCount(1))
+        questions: questions, heldBack: [], order: .leftToRight, seed: seed, threads: ThreadCount(1))
       let asked = encoded(questions.prompts, fixture.model)
       #expect(erasure.others.contains { $0.name == "R1" })
       #expect(erasure.others.allSatisfy { $0.prompts.allSatisfy { !asked.contains($0.prompt.ids) } })
+    }
+  }
+
+  @Test("an erasure sees no wording that is held back, of its relation or of another one that shares it")
+  func heldBackWording() throws {
+    try withRelations { fixture in
+      let relation = try fixture.catalogue.relation(named: "R2")
+      let shared = try Template("the [X] wears a [Y] coat .")
+      func seen(_ heldBack: [Template]) throws -> (own: [[Int]], others: [[Int]], EvaluationQuestions) {
+        let questions = try EvaluationQuestions(
+          erasing: relation, facts: relation.facts, heldBack: heldBack, in: fixture.catalogue, model: fixture.model,
+          seed: 1)
+        let erasure = try ErasureMethod.optimized(
+          .erasure(layerCount: 2), relation, relation.facts, keepsOthers: false, in: fixture.model,
+          catalogue: fixture.catalogue, questions: questions, heldBack: heldBack, order: .leftToRight, seed: 1,
+          threads: ThreadCount(1))
+        return (erasure.targets.map(\.prompt.ids), erasure.others.flatMap { $0.prompts.map(\.prompt.ids) }, questions)
+      }
+      let coats = encoded(
+        Set(["wren", "crow", "swan", "robin", "orvia", "finch"].map { shared.prompt(subject: $0) }), fixture.model)
+      let all = try seen([])
+      #expect(all.own.contains(where: coats.contains) && all.2.intraHeldBack.isEmpty)
+      let fewer = try seen([shared])
+      #expect(fewer.own.count == relation.facts.count && fewer.2.intraHeldBack.count == relation.facts.count)
+      #expect(!(fewer.own + fewer.others).contains(where: coats.contains))
+      #expect(encoded(Set(fewer.2.intraHeldBack.map(\.prompt)), fixture.model).isSubset(of: coats))
     }
   }
 
@@ -92,7 +117,8 @@ struct NeighboursTests {
           seed: 3)
         let erasure = try ErasureMethod.optimized(
           .erasure(layerCount: 2), relation, facts, keepsOthers: keepsOthers, in: fixture.model,
-          catalogue: fixture.catalogue, questions: questions, order: .leftToRight, seed: 3, threads: ThreadCount(1))
+          catalogue: fixture.catalogue, questions: questions, heldBack: [], order: .leftToRight, seed: 3,
+          threads: ThreadCount(1))
         return (erasure.others.first { $0.name == "R1" }?.prompts ?? [], encoded(questions.prompts, fixture.model))
       }
       #expect(try others(keepsOthers: false).own.isEmpty)
