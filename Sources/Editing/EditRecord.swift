@@ -131,7 +131,7 @@ public struct EditRecord: Sendable, Hashable, Codable {
   public var result: Source?
   /// The relations directory, as the user gave it.
   public var relations: String
-  /// The relation's name.
+  /// The relation's name; of an update of facts of several, theirs with commas between them.
   public var relation: String
   /// The fact that was updated.
   public var fact: Fact?

@@ -92,9 +92,10 @@ public struct BatchUpdate: Sendable {
   public func plan(progress: (Int) -> Void = { _ in }) throws -> Plan {
     let model = request.model
     try request.checkOutput()
-    for edit in edits {
+    for (edit, heldBack) in zip(edits, heldBackPrompts) {
       try model.requireChange(edit)
       try model.requireWord(edit)
+      try model.requireAskable(edit, heldBack: heldBack, order: request.order)
     }
     try optimization.requireLayers(model.bert.configuration.layerCount)
     let questions = try EvaluationQuestions(

@@ -125,8 +125,12 @@ public struct EditRequest: Sendable {
   }
 
   /// Writes the patched checkpoint and, completed with its fingerprint, the record, which it returns.
+  ///
+  /// - Throws: As ``checkOutput()``, and `CheckpointError` for what cannot be written.
   func write(_ slots: [ValueSlot], _ plan: EditRecord) throws -> EditRecord {
     guard let output else { throw EditError.noOutput }
+    // Planning may have taken long enough for something else to come to lie there.
+    try checkOutput()
     var record = plan
     let file = model.checkpoint.weightsFile.lastPathComponent
     try model.checkpoint.writePatched(slots, to: output, overwrite: overwrite) { sha256 in

@@ -84,6 +84,10 @@ public struct ErasureEvaluation: EditFigures, Hashable, Encodable {
     relations.compactMap { one in one.riseOfRight.map { (one.relation, $0) } }.max { $0.1 < $1.1 }
   }
 
+  var details: [String: [Double]] {
+    ["relations": relations.flatMap { [$0.before, $0.after, $0.beforeOfRight, $0.afterOfRight].compactMap { $0 } }]
+  }
+
   /// The figures that a record keeps, on the source.
   var recordedBefore: [String: Double] {
     [

@@ -184,13 +184,6 @@ extension RelationCatalogue {
   }
 }
 
-extension Relation {
-  /// Whether a model can be asked for a fact: its vocabulary spells the answer, and every prompt fits its positions.
-  public func isAskable(_ fact: Fact, _ model: MaskedLanguageModel) -> Bool {
-    model.canAnswer(fact) && prompts(for: fact).allSatisfy { (try? model.factors($0, answer: fact.answer)) != nil }
-  }
-}
-
 extension Array {
   /// Up to `count` random elements for which `isUsable` holds, which is asked of no more elements than it takes.
   fileprivate func sample(

@@ -75,6 +75,7 @@ public struct FactUpdate: Sendable {
     try request.checkOutput()
     let edit = FactEdit(fact: fact, newAnswer: newAnswer, prompts: prompts)
     try model.requireChange(edit)
+    try model.requireAskable(edit, heldBack: heldBack.map { $0.prompt(subject: fact.subject) }, order: request.order)
     let targets = try prompts.map { try model.factors($0, answer: newAnswer, order: request.order) }
     let said = model.outcomes(targets, threads: request.threads)
     guard !said.allSatisfy(\.isBest) else { throw EditError.alreadySays(newAnswer, prompts: prompts.count) }
@@ -135,6 +136,14 @@ public struct FactUpdate: Sendable {
 }
 
 extension MaskedLanguageModel {
+  /// Refuses an edit that could not be judged once it is made: a prompt, held back or not, that the model cannot take with the
+  /// old or the new answer.
+  func requireAskable(_ edit: FactEdit, heldBack: [String], order: AnswerOrder) throws {
+    for prompt in edit.prompts + heldBack {
+      for answer in [edit.newAnswer, edit.fact.answer] { _ = try factors(prompt, answer: answer, order: order) }
+    }
+  }
+
   /// Refuses an edit whose new answer is one of the special pieces, which no text says.
   func requireWord(_ edit: FactEdit) throws {
     let vocabulary = tokenizer.vocabulary

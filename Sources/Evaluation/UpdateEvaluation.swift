@@ -119,6 +119,14 @@ public struct UpdateEvaluation: EditFigures, Hashable, Encodable {
     try container.encode(heldBack, forKey: .heldBack)
   }
 
+  var details: [String: [Double]] {
+    [
+      "probability": (paraphrases + heldBack).flatMap {
+        [$0.oldProbabilityBefore, $0.oldProbabilityAfter, $0.newProbabilityBefore, $0.newProbabilityAfter]
+      }
+    ]
+  }
+
   /// The figures that a record keeps, on the source.
   var recordedBefore: [String: Double] {
     var figures = sideEffects.recordedBefore

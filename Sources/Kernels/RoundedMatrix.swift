@@ -30,19 +30,14 @@ public final class RoundedMatrix: @unchecked Sendable {
     let extents = [dnnl_dim_t(inputs), dnnl_dim_t(outputs)]
     var plain = dnnl_memory_desc_t()
     dnnl_memory_desc_init_by_tag(&plain, 2, extents, dnnl_f32, transposing ? dnnl_ba : dnnl_ab)
+    // Where this ends early, what is stored already is freed by `deinit`.
     var description: dnnl_primitive_desc_t?
+    guard dnnl_reorder_primitive_desc_create(&description, &plain, engine, &packed, engine, nil) == dnnl_success
+    else { return nil }
+    defer { dnnl_primitive_desc_destroy(description) }
     var reorder: dnnl_primitive_t?
-    guard
-      dnnl_reorder_primitive_desc_create(&description, &plain, engine, &packed, engine, nil) == dnnl_success,
-      dnnl_primitive_create(&reorder, description) == dnnl_success
-    else {
-      // What is stored already is freed by `deinit`.
-      return nil
-    }
-    defer {
-      dnnl_primitive_destroy(reorder)
-      dnnl_primitive_desc_destroy(description)
-    }
+    guard dnnl_primitive_create(&reorder, description) == dnnl_success else { return nil }
+    defer { dnnl_primitive_destroy(reorder) }
     weight.withUnsafeBufferPointer { source in
       guard let base = source.baseAddress else { return }
       execute(

@@ -6,9 +6,6 @@ import Foundation
 /// Swift compiles for the least of all x86-64 CPUs; GELU and the vocabulary's softmax are where that costs most. None of
 /// these operations needs a scratchpad, so that any thread may execute one at any time.
 struct VectorPrimitive: @unchecked Sendable {
-  /// Values of one call.
-  let count: Int
-  private let engine: dnnl_engine_t
   private let description: dnnl_memory_desc_t
   private let primitive: dnnl_primitive_t
 
@@ -83,8 +80,7 @@ struct VectorPrimitive: @unchecked Sendable {
   }
 
   private init?(count: Int, _ describe: (UnsafePointer<dnnl_memory_desc_t>, dnnl_engine_t) -> dnnl_primitive_desc_t?) {
-    var engine: dnnl_engine_t?
-    guard dnnl_engine_create(&engine, dnnl_cpu, 0) == dnnl_success, let engine else { return nil }
+    guard let engine = ProductPrimitive.engine else { return nil }
     var values = dnnl_memory_desc_t()
     let extents = [dnnl_dim_t(count)]
     guard dnnl_memory_desc_init_by_tag(&values, 1, extents, dnnl_f32, dnnl_a) == dnnl_success,
@@ -93,21 +89,20 @@ struct VectorPrimitive: @unchecked Sendable {
     defer { dnnl_primitive_desc_destroy(description) }
     var primitive: dnnl_primitive_t?
     guard dnnl_primitive_create(&primitive, description) == dnnl_success, let primitive else { return nil }
-    self.count = count
-    self.engine = engine
     self.description = values
     self.primitive = primitive
   }
 
-  /// Works on `count` values at `x` in place.
+  /// Works in place on as many values at `x` as it was made for.
   func apply(_ x: UnsafeMutablePointer<Float>) { execute([(DNNL_ARG_SRC_0, x), (DNNL_ARG_DST_0, x)]) }
 
-  /// Works on `count` gradients in place, whose operation was taken at `x`.
+  /// Works in place on as many gradients, whose operation was taken at `x`.
   func applyBackward(_ gradient: UnsafeMutablePointer<Float>, at x: UnsafeMutablePointer<Float>) {
     execute([(DNNL_ARG_SRC_0, x), (DNNL_ARG_DIFF_DST_0, gradient), (DNNL_ARG_DIFF_SRC_0, gradient)])
   }
 
   private func execute(_ values: [(Int32, UnsafeMutablePointer<Float>)]) {
-    Kernels.execute(primitive, on: engine, values.map { ($0, description, UnsafeMutableRawPointer($1)) })
+    Kernels.execute(
+      primitive, on: ProductPrimitive.engine, values.map { ($0, description, UnsafeMutableRawPointer($1)) })
   }
 }

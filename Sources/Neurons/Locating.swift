@@ -119,3 +119,11 @@ extension MaskedLanguageModel {
   /// Whether this model's vocabulary can spell the fact's answer.
   public func canAnswer(_ fact: Fact) -> Bool { (try? pieces(of: fact.answer)) != nil }
 }
+
+extension Relation {
+  /// Whether a model can be asked for a fact: its vocabulary spells the answer, and every prompt fits its positions.
+  public func isAskable(_ fact: Fact, _ model: MaskedLanguageModel) -> Bool {
+    model.canAnswer(fact)
+      && prompts(for: fact).allSatisfy { (try? model.factors($0, answer: fact.answer)) != nil }
+  }
+}

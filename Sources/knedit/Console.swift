@@ -30,7 +30,12 @@ enum Console {
     let type = try? FileManager.default.attributesOfItem(atPath: url.path)[.type] as? FileAttributeType
     do {
       // A terminal or a pipe is written to; only files are replaced.
-      if type == nil || type == .typeRegular { return try Data(ended.utf8).write(to: url, options: .atomic) }
+      if type == nil || type == .typeRegular {
+        let partial = PartialFiles.begin(beside: url)
+        defer { PartialFiles.discard(partial) }
+        try Data(ended.utf8).write(to: partial)
+        return try PartialFiles.finish([(partial, url)])
+      }
       let handle = try FileHandle(forWritingTo: url)
       try handle.write(contentsOf: Data(ended.utf8))
       try handle.close()

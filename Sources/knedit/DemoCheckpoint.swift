@@ -2,15 +2,6 @@ import Foundation
 
 /// Finds the demo checkpoint that comes with knedit.
 enum DemoCheckpoint {
-  struct Missing: Error, CustomStringConvertible {
-    /// What was not given.
-    let option: String
-
-    var description: String {
-      "The bundled demo checkpoint was not found; pass \(option), or set KNEDIT_DEMO to its directory (Checkpoints/demo)."
-    }
-  }
-
   /// KNEDIT_DEMO, or Checkpoints/demo in the working directory, or in one above the executable.
   static func path(insteadOf option: String) throws -> String {
     if let path = ProcessInfo.processInfo.environment["KNEDIT_DEMO"] { return path }
@@ -23,6 +14,8 @@ enum DemoCheckpoint {
       if files.fileExists(atPath: candidate.appending(path: "config.json").path) { return candidate.path }
       directory = current.deletingLastPathComponent()
     }
-    throw Missing(option: option)
+    throw InputError(
+      "The bundled demo checkpoint was not found; pass \(option), or set KNEDIT_DEMO to its directory (Checkpoints/demo)."
+    )
   }
 }

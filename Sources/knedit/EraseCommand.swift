@@ -73,14 +73,10 @@ struct EraseCommand: ParsableCommand {
       throw InputError("There is no fact to forget: what was asked for selects none of \(relation.name).")
     }
     let opened = try model.openModel(quiet: printing.quiet)
-    let facts = chosen.filter { opened.canAnswer($0) }
-    if facts.count < chosen.count, !printing.quiet {
-      Console.note(
-        "\(chosen.count - facts.count) facts are left out: this model's vocabulary cannot spell their answers.")
-    }
+    let facts = chosen.filter { relation.isAskable($0, opened) }
+    if facts.count < chosen.count, !printing.quiet { Console.note(FactOptions.leftOut(chosen.count - facts.count)) }
     guard !facts.isEmpty else {
-      throw InputError(
-        "No fact of \(relation.name) is left to forget: this model's vocabulary cannot spell their answers.")
+      throw InputError("No fact of \(relation.name) is left to forget. " + FactOptions.leftOut(chosen.count))
     }
     let erasure = RelationErasure(
       request: EditRequest(

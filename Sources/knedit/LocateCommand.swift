@@ -38,11 +38,11 @@ struct LocateCommand: ParsableCommand {
     let chosen = try selecting.choose(of: relation, subjects: subject, in: catalogue)
     let relations = chosen.map(\.relation)
     let opened = try model.openModel(quiet: printing.quiet)
-    let usable = chosen.map { $0.facts.filter { subject.isEmpty ? opened.canAnswer($0) : true } }
-    let left = chosen.reduce(0) { $0 + $1.facts.count } - usable.joined().count
-    if left > 0, !printing.quiet {
-      Console.note("\(left) facts are left out: this model's vocabulary cannot spell their answers.")
+    let usable = chosen.map { relation, facts in
+      facts.filter { subject.isEmpty ? relation.isAskable($0, opened) : true }
     }
+    let left = chosen.reduce(0) { $0 + $1.facts.count } - usable.joined().count
+    if left > 0, !printing.quiet { Console.note(FactOptions.leftOut(left)) }
     guard !usable.joined().isEmpty else {
       throw InputError("There is no fact to locate: what was asked for selects none.")
     }

@@ -65,11 +65,7 @@ struct PerplexityCommand: ParsableCommand {
       (relation, facts.filter { fact in models.allSatisfy { relation.isAskable(fact, $0) } })
     }
     let left = zip(chosen, usable).reduce(0) { $0 + $1.0.facts.count - $1.1.1.count }
-    if left > 0, !printing.quiet {
-      Console.note(
-        "\(left) facts are left out: their answers cannot be spelled with the vocabulary, or their prompts are too long."
-      )
-    }
+    if left > 0, !printing.quiet { Console.note(FactOptions.leftOut(left)) }
     let asked = usable.filter { !$0.1.isEmpty }
     guard !asked.isEmpty else { throw InputError("There is no fact to ask for: what was asked for selects none.") }
     let progress = Progress(

@@ -9,24 +9,16 @@ extension EditRecord.Source {
 }
 
 extension EditRecord {
-  private struct MissingRelations: Error, CustomStringConvertible {
-    let path: String
-    var description: String { "The record's relations, \(path), are not there; say where they are with --relations." }
-  }
-
   /// The relations: as given now, as recorded, or beside the source where they were recorded there.
   func relationsLocation(given: String?, source: URL) throws -> URL {
     if let given { return URL(filePath: given) }
     if FileManager.default.fileExists(atPath: relations) { return URL(filePath: relations) }
     let beside = source.appending(path: "relations")
     guard relations == self.source.model + "/relations", FileManager.default.fileExists(atPath: beside.path)
-    else { throw MissingRelations(path: relations) }
+    else {
+      throw InputError("The record's relations, \(relations), are not there; say where they are with --relations.")
+    }
     return beside
-  }
-
-  private struct MissingModel: Error, CustomStringConvertible {
-    let path: String
-    var description: String { "The record's model, \(path), is not there; say where it is with --model." }
   }
 
   /// The source: as given now, as recorded, or the bundled demo when the recorded path is not there and it is the model meant.
@@ -40,7 +32,9 @@ extension EditRecord {
     let demo = (try? DemoCheckpoint.path(insteadOf: "--model")).map {
       URL(filePath: $0).appending(path: source.fileName)
     }
-    guard let demo, (try? fingerprint(of: demo)) == source.sha256 else { throw MissingModel(path: source.model) }
+    guard let demo, (try? fingerprint(of: demo)) == source.sha256 else {
+      throw InputError("The record's model, \(source.model), is not there; say where it is with --model.")
+    }
     return demo
   }
 }

@@ -451,7 +451,7 @@ struct CommandTests {
       try JSONSerialization.data(withJSONObject: facts).write(to: file)
       let asked = ["--relation", "R1", "--model", Command.model]
       let run = try Command(["perplexity", "--relations", relations.path] + asked)
-      #expect(run.status == 0 && run.errors.contains("1 facts are left out"))
+      #expect(run.status == 0 && run.errors.contains("1 fact is left out"))
       #expect(try run.output == Command(["perplexity", "--relations", Command.relations] + asked).output)
     }
   }

@@ -29,4 +29,10 @@ struct FactOptions: ParsableArguments {
       .map { try catalogue.relation(named: $0) }.filter { seen.insert($0.name).inserted }
       .map { ($0, try $0.choose(subjects: subjects, selection: selection, limit: limit)) }
   }
+
+  /// What is said of so many facts that a model cannot be asked for.
+  static func leftOut(_ count: Int) -> String {
+    "\(count) \(count == 1 ? "fact is" : "facts are") left out: the vocabulary cannot spell the answer, or a prompt is too long "
+      + "for the model."
+  }
 }
