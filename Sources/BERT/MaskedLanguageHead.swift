@@ -142,76 +142,15 @@ struct MaskedLanguageHead {
     logSoftmax(logs.all)
     var loss = 0.0
     var answers: [SlotGradients.Answer?] = []
-    func place(of piece: Int) -> Int {
-      guard let column = columns[piece] else {
-        preconditionFailure("a goal's word pieces are always among the columns")
-      }
-      return column
-    }
     for (row, goal) in goals.enumerated() {
-      let gradient = distribution.rows(row, count: 1)
-      var weight = goal.weight
-      var answer: SlotGradients.Answer?
-      func said(_ column: Int) -> SlotGradients.Answer {
-        let own = logs[row, column]
-        return SlotGradients.Answer(
-          probability: exp(Double(own)), isLikeliest: logs.rows(row, count: 1).values.allSatisfy { $0 <= own },
-          chance: 0)
-      }
-      switch goal.wanted {
-      case .answer(let piece, let least):
-        let column = place(of: piece)
-        let missing = log(least) - Double(logs[row, column])
-        answer = said(column)
-        if missing > 0 { loss += weight * missing } else { weight = 0 }
-        distribution[row, column] -= 1
-      case .unchanged, .keeping:
-        weight *= neighbourFactor
-        loss += weight * (negativeEntropies[row] - dot(before.rows(row, count: 1), logs.rows(row, count: 1)))
-        // Where ½ (ln P − ln P before)² is added, by its slope: change · (1 at the piece − P).
-        if case .keeping(let piece) = goal.wanted {
-          let column = place(of: piece)
-          let was = max(before[row, column], .leastNormalMagnitude)
-          let change = Double(logs[row, column]) - log(Double(was))
-          loss += weight * change * change / 2
-          scale(gradient, by: Float(1 - change))
-          distribution[row, column] += Float(change)
-        }
-        add(before.rows(row, count: 1), times: -1, to: gradient)
-      case .level(let piece, let wanted):
-        let column = place(of: piece)
-        let excess = Double(logs[row, column]) - log(wanted)
-        answer = said(column)
-        loss += goal.weight * abs(excess)
-        weight = excess > 0 ? -goal.weight : goal.weight
-        distribution[row, column] -= 1
-      case .amid(let piece, let others, let together):
-        let column = place(of: piece)
-        precondition(!others.isEmpty)
-        let rivals = others.map(place(of:))
-        let share = 1 / Double(rivals.count)
-        let own = logs[row, column]
-        let excess = Double(own) - rivals.reduce(0) { $0 + Double(logs[row, $1]) } * share
-        answer = SlotGradients.Answer(
-          probability: exp(Double(own)), isLikeliest: rivals.allSatisfy { logs[row, $0] <= own },
-          chance: 1 / Double(rivals.count + 1))
-        loss += goal.weight * abs(excess)
-        let all = rivals + [column]
-        // Never 0, which has no logarithm.
-        let sum = max(.leastNormalMagnitude, all.reduce(0.0) { $0 + exp(Double(logs[row, $1])) })
-        // The softmax's denominator is in both logarithms of the excess, so that only the pieces named have a gradient by it.
-        if sum < together {
-          loss += goal.weight * (log(together) - log(sum))
-          for one in all { distribution[row, one] -= Float(exp(Double(logs[row, one])) / sum) }
-        } else {
-          scale(gradient, by: 0)
-        }
-        let sign: Float = excess > 0 ? 1 : -1
-        distribution[row, column] += sign
-        for rival in rivals { distribution[row, rival] -= sign * Float(share) }
-      }
-      answers.append(answer)
-      scale(gradient, by: Float(weight))
+      let judged = GoalRow(
+        row: row, logs: logs, gradients: distribution, before: before, negativeEntropies: negativeEntropies,
+        columns: columns
+      ).judge(goal.wanted)
+      let weight = goal.weight * (goal.wantsNoChange ? neighbourFactor : 1)
+      loss += weight * judged.loss
+      answers.append(judged.answer)
+      scale(distribution.rows(row, count: 1), by: judged.isSloping ? Float(weight) : 0)
     }
     let gradient = Matrix(rows: states.rows, columns: states.columns)
     backward(distribution.all, tape: tape, into: gradient.all)

@@ -177,10 +177,9 @@ public struct BatchUpdate: Sendable {
 extension EditRequest {
   /// The same request on another state of the model.
   fileprivate func on(_ model: MaskedLanguageModel) -> EditRequest {
-    EditRequest(
-      model: model, modelPath: modelPath, catalogue: catalogue, relationsPath: relationsPath, relation: relation,
-      located: nil, method: method, order: order, output: output, overwrite: overwrite, seed: seed, tool: tool,
-      threads: threads, memory: memory)
+    var result = self
+    (result.model, result.located) = (model, nil)
+    return result
   }
 }
 

@@ -10,7 +10,7 @@ import Relations
 /// What an update and an erasure have in common: models, relations, neurons and where the result goes.
 public struct EditRequest: Sendable {
   /// The source model.
-  public let model: MaskedLanguageModel
+  public internal(set) var model: MaskedLanguageModel
   /// Its path as the user gave it, for the record.
   public let modelPath: String
   /// The relations.
@@ -20,7 +20,7 @@ public struct EditRequest: Sendable {
   /// The relation concerned.
   public let relation: Relation
   /// Neurons located before; nil to locate now.
-  public let located: LocatedRelation?
+  public internal(set) var located: LocatedRelation?
   /// How to locate now.
   public let method: LocatingMethod
   /// How answers of several word pieces are asked for.
@@ -64,12 +64,15 @@ public struct EditRequest: Sendable {
   func locate(
     _ facts: [(fact: Fact, prompts: [String])], progress: (Int) -> Void
   ) throws -> LocatedRelation {
-    guard let located else {
-      return try model.locate(
-        facts, relation: relation.name, method: method, order: order, threads: threads, memory: memory,
-        progress: progress)
-    }
-    try model.bert.configuration.requireNeurons(located.facts.flatMap(\.refinedSet))
+    if let given = try givenNeurons() { return given }
+    return try model.locate(
+      facts, relation: relation.name, method: method, order: order, threads: threads, memory: memory,
+      progress: progress)
+  }
+
+  /// The neurons that were given, checked against the model; nil where they are to be located.
+  func givenNeurons() throws -> LocatedRelation? {
+    try model.bert.configuration.requireNeurons(located?.facts.flatMap(\.refinedSet) ?? [])
     return located
   }
 

@@ -46,26 +46,30 @@ struct Neighbours {
     return (inTurn.prefix(count) + others).compactMap { (try? model.encode($0))?.naming(model.subject(subject.name)) }
   }
 
-  /// Up to `count` wordings of an edit with a word left out, of each of its templates in turn, that no relation has, that the
-  /// edit is not judged on, and that are none of `others`.
+  /// Of each edit up to `count` wordings with a word left out, of each of its templates in turn, that no relation has, that no
+  /// edit is judged on, and that no edit before it asks.
   func shortenedPrompts(
-    of edit: FactEdit, upTo count: Int, besides others: Set<String>, using generator: inout SeededGenerator
-  ) throws -> [String] {
+    of edits: [FactEdit], upTo count: Int, using generator: inout SeededGenerator
+  ) throws -> [[String]] {
     // Nothing is drawn where nothing is wanted, so that older records draw the rest as they did.
-    guard count > 0 else { return [] }
-    let used = try catalogue.relation(named: edit.fact.relation).split(holdingBack: Array(heldBack)).used
-    let wordings = Set(try catalogue.names.flatMap { try catalogue.relation(named: $0).templates })
-    let variants = used.shuffled(using: &generator).map { template in
-      template.shortened.filter { !wordings.contains($0) }.shuffled(using: &generator)
-    }
-    var result: [String] = []
-    for turn in 0..<(variants.map(\.count).max() ?? 0) {
-      for own in variants where turn < own.count && result.count < count {
-        let prompt = own[turn].prompt(subject: edit.fact.subject)
-        if !taken.contains(prompt), !others.contains(prompt), !result.contains(prompt) { result.append(prompt) }
+    guard count > 0 else { return edits.map { _ in [] } }
+    let relations = Dictionary(uniqueKeysWithValues: try catalogue.all.map { ($0.name, $0) })
+    let wordings = Set(relations.values.flatMap(\.templates))
+    var asked = taken
+    return edits.map { edit in
+      let used = relations[edit.fact.relation]?.split(holdingBack: Array(heldBack)).used ?? []
+      let variants = used.shuffled(using: &generator).map { template in
+        template.shortened.filter { !wordings.contains($0) }.shuffled(using: &generator)
       }
+      var result: [String] = []
+      for turn in 0..<(variants.map(\.count).max() ?? 0) {
+        for own in variants where turn < own.count && result.count < count {
+          let prompt = own[turn].prompt(subject: edit.fact.subject)
+          if asked.insert(prompt).inserted { result.append(prompt) }
+        }
+      }
+      return result
     }
-    return result
   }
 
   /// One prompt each of up to `count` edits that the model has undergone.

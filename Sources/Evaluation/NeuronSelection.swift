@@ -55,11 +55,7 @@ struct NeuronSelection {
   /// Those of the file, or all of the edited layers, in order.
   private static func neurons(_ request: EditRequest, _ optimization: SlotOptimization) throws -> [Neuron] {
     let configuration = request.model.bert.configuration
-    if let located = request.located {
-      let given = Set(located.facts.flatMap(\.refinedSet)).sorted()
-      try configuration.requireNeurons(given)
-      return given
-    }
+    if let given = try request.givenNeurons() { return Set(given.facts.flatMap(\.refinedSet)).sorted() }
     return optimization.upperLayers(configuration.layerCount).flatMap { all(of: $0, request) }
   }
 
@@ -92,8 +88,8 @@ struct NeuronSelection {
   ) throws -> (located: LocatedRelation, neurons: [[Neuron]]) {
     var pools: [[Neuron]] = edits.map { _ in [] }
     let located: LocatedRelation
-    if request.located != nil {
-      located = try request.locate([], progress: progress)
+    if let given = try request.givenNeurons() {
+      located = given
       for (index, edit) in edits.enumerated() { pools[index] = try located.fact(edit.fact).refinedSet }
     } else {
       located = try request.model.locate(

@@ -61,51 +61,35 @@ public struct RelationErasure: Sendable {
   public func plan(progress: (Int) -> Void = { _ in }) throws -> Plan {
     let (model, relation) = (request.model, request.relation)
     try request.checkOutput()
-    guard !facts.isEmpty else { throw EditError.noNeurons(relation: relation.name, subject: nil) }
-    func asked(_ fact: Fact) -> (Fact, [String]) { (fact, templates.map { $0.prompt(subject: fact.subject) }) }
     // In the relation's order, in which the record's indices will name them.
     let judged = relation.facts.filter(Set(facts).contains)
-    let located: LocatedRelation
-    var neurons: [Neuron]
-    var candidates: [Neuron] = []
-    switch method {
-    case .paper(let top, _):
-      located = try request.locate(facts.map(asked), progress: progress)
-      neurons = located.mostFrequentNeurons(top).map(\.neuron)
-    case .optimized(let optimization):
-      try optimization.requireLayers(model.bert.configuration.layerCount)
-      neurons = []
-      if request.located != nil {
-        located = try request.locate([], progress: progress)
-        candidates = Set(located.facts.flatMap(\.refinedSet)).sorted()
-      } else {
-        let ranking = CandidateRanking(optimization)
-        located = try request.model.locate(
-          locating.map(asked), relation: relation.name, method: request.method,
-          order: request.order, threads: request.threads, memory: request.memory, scores: { ranking.add($1) },
-          progress: progress)
-        candidates = ranking.candidates
-      }
-    }
+    guard !judged.isEmpty else { throw EditError.noNeurons(relation: relation.name, subject: nil) }
     let questions = try EvaluationQuestions(
       erasing: relation, facts: judged, keepsOthers: keepsOthers, heldBack: heldBack, in: request.catalogue,
       model: model, seed: request.seed)
+    let located: LocatedRelation
+    let neurons: [Neuron]
     let found: [ValueSlot]
     var shares: [String: Int]?
     switch method {
-    case .paper(_, let fill):
+    case .paper(let top, let fill):
+      located = try request.locate(facts.map(asked), progress: progress)
+      neurons = located.mostFrequentNeurons(top).map(\.neuron)
       found = PaperErasure(fill: fill).valueSlots(of: neurons, in: model)
     case .optimized(let optimization):
+      try optimization.requireLayers(model.bert.configuration.layerCount)
+      let candidates: [Neuron]
+      (located, candidates) = try self.candidates(optimization, progress: progress)
       let erasure = try ErasureMethod.optimized(
         optimization, relation, judged, keepsOthers: keepsOthers, in: model, catalogue: request.catalogue,
         questions: questions, heldBack: heldBack, order: request.order, seed: request.seed, threads: request.threads)
       let lowest = try NeuronSelection.lowestLayer(request, optimization)
-      let choice = try erasure.choose(in: model, from: lowest) { [candidates] traced, targets in
+      let choice = try erasure.choose(in: model, from: lowest) { traced, targets in
         try NeuronSelection(request, optimization, traced).choose(among: candidates, for: targets)
       }
       (neurons, found, shares) = (choice.neurons, choice.slots, choice.neighbourShares)
     }
-    guard !neurons.isEmpty, !judged.isEmpty else { throw EditError.noNeurons(relation: relation.name, subject: nil) }
+    guard !neurons.isEmpty else { throw EditError.noNeurons(relation: relation.name, subject: nil) }
     let slots = try request.stored(found)
     let after = model.replacing(slots)
     let evaluation = try ErasureEvaluation(
@@ -119,6 +103,23 @@ public struct RelationErasure: Sendable {
     record.factIndices = relation.facts.indices.filter { erased.contains(relation.facts[$0]) }
     record.heldBack = heldBack.isEmpty ? nil : heldBack.map(\.pattern)
     return Plan(record: record, evaluation: evaluation, slots: slots)
+  }
+
+  /// A fact with what is asked about it.
+  private func asked(_ fact: Fact) -> (fact: Fact, prompts: [String]) {
+    (fact, templates.map { $0.prompt(subject: fact.subject) })
+  }
+
+  /// The neurons that an optimised erasure may choose from: those given, or what attribution on a sample of the facts leaves.
+  private func candidates(
+    _ optimization: SlotOptimization, progress: (Int) -> Void
+  ) throws -> (LocatedRelation, [Neuron]) {
+    if let given = try request.givenNeurons() { return (given, Set(given.facts.flatMap(\.refinedSet)).sorted()) }
+    let ranking = CandidateRanking(optimization)
+    let located = try request.model.locate(
+      locating.map(asked), relation: request.relation.name, method: request.method, order: request.order,
+      threads: request.threads, memory: request.memory, scores: { ranking.add($1) }, progress: progress)
+    return (located, ranking.candidates)
   }
 
   /// Writes a plan's checkpoint and record, and returns the record.

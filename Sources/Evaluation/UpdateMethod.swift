@@ -70,13 +70,9 @@ public enum UpdateMethod: Sendable, Hashable {
       catalogue: catalogue, excluded: questions.topics, subjects: subjects, heldBack: Set(heldBack),
       taken: questions.prompts.union(edits.flatMap(\.prompts)))
     var shortening = SeededGenerator(seed: seed &+ 4)
-    // Relations may have a shortened wording in common; then the edit that comes first asks it.
-    var shortened: Set<String> = []
-    let targets = try edits.map { edit in
-      let besides = try neighbours.shortenedPrompts(
-        of: edit, upTo: parameters.shortened, besides: shortened, using: &shortening)
-      shortened.formUnion(besides)
-      return try (edit.prompts + besides).flatMap {
+    let shortened = try neighbours.shortenedPrompts(of: edits, upTo: parameters.shortened, using: &shortening)
+    let targets = try zip(edits, shortened).map { edit, besides in
+      try (edit.prompts + besides).flatMap {
         try model.factors($0, answer: edit.newAnswer, order: order).map { $0.naming(edit.fact.subject, in: model) }
       }
     }
