@@ -71,9 +71,13 @@ public enum ErasureMethod: Sendable, Hashable {
     questions: EvaluationQuestions, heldBack: [Template], order: AnswerOrder, seed: UInt64, threads: ThreadCount
   ) throws -> OptimizedErasure {
     var generator = SeededGenerator(seed: seed &+ 2)
+    let neighbours = Neighbours(
+      catalogue: catalogue, excluded: questions.topics, subjects: [], heldBack: Set(heldBack), taken: questions.prompts)
     let templates = relation.split(holdingBack: heldBack).used
-    let prompts = facts.flatMap { fact in
-      templates.map { (prompt: $0.prompt(subject: fact.subject), fact: fact) }
+    var shortening = SeededGenerator(seed: seed &+ 4)
+    let shortened = try neighbours.shortenedPrompts(of: facts, upTo: parameters.shortened, using: &shortening)
+    let prompts = zip(facts, shortened).flatMap { fact, besides in
+      (templates.map { $0.prompt(subject: fact.subject) } + besides).map { (prompt: $0, fact: fact) }
     }
     // An answer of several pieces is forgotten with its first.
     let targets = try prompts.shuffled(using: &generator).prefix(
@@ -81,8 +85,6 @@ public enum ErasureMethod: Sendable, Hashable {
     ).map {
       try model.factors($0.prompt, answer: $0.fact.answer, order: order)[0].naming($0.fact.subject, in: model)
     }
-    let neighbours = Neighbours(
-      catalogue: catalogue, excluded: questions.topics, subjects: [], heldBack: Set(heldBack), taken: questions.prompts)
     let names = catalogue.names(besideErased: relation, keepsOthers: keepsOthers)
     let most = OptimizedErasure.mostCandidates(neighbours: parameters.otherRelations, relations: names.count)
     return OptimizedErasure(

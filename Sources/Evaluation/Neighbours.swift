@@ -46,25 +46,25 @@ struct Neighbours {
     return (inTurn.prefix(count) + others).compactMap { (try? model.encode($0))?.naming(model.subject(subject.name)) }
   }
 
-  /// Of each edit up to `count` wordings with a word left out, of each of its templates in turn, that no relation has, that no
-  /// edit is judged on, and that no edit before it asks.
+  /// About each edited fact up to `count` wordings with a word left out, of each of its relation's templates in turn, that no
+  /// relation has, that nothing is judged on, and that no fact before it asks.
   func shortenedPrompts(
-    of edits: [FactEdit], upTo count: Int, using generator: inout SeededGenerator
+    of facts: [Fact], upTo count: Int, using generator: inout SeededGenerator
   ) throws -> [[String]] {
     // Nothing is drawn where nothing is wanted, so that older records draw the rest as they did.
-    guard count > 0 else { return edits.map { _ in [] } }
+    guard count > 0 else { return facts.map { _ in [] } }
     let relations = Dictionary(uniqueKeysWithValues: try catalogue.all.map { ($0.name, $0) })
     let wordings = Set(relations.values.flatMap(\.templates))
     var asked = taken
-    return edits.map { edit in
-      let used = relations[edit.fact.relation]?.split(holdingBack: Array(heldBack)).used ?? []
+    return facts.map { fact in
+      let used = relations[fact.relation]?.split(holdingBack: Array(heldBack)).used ?? []
       let variants = used.shuffled(using: &generator).map { template in
         template.shortened.filter { !wordings.contains($0) }.shuffled(using: &generator)
       }
       var result: [String] = []
       for turn in 0..<(variants.map(\.count).max() ?? 0) {
         for own in variants where turn < own.count && result.count < count {
-          let prompt = own[turn].prompt(subject: edit.fact.subject)
+          let prompt = own[turn].prompt(subject: fact.subject)
           if asked.insert(prompt).inserted { result.append(prompt) }
         }
       }

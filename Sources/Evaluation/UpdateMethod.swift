@@ -70,7 +70,8 @@ public enum UpdateMethod: Sendable, Hashable {
       catalogue: catalogue, excluded: questions.topics, subjects: subjects, heldBack: Set(heldBack),
       taken: questions.prompts.union(edits.flatMap(\.prompts)))
     var shortening = SeededGenerator(seed: seed &+ 4)
-    let shortened = try neighbours.shortenedPrompts(of: edits, upTo: parameters.shortened, using: &shortening)
+    let shortened = try neighbours.shortenedPrompts(
+      of: edits.map(\.fact), upTo: parameters.shortened, using: &shortening)
     let targets = try zip(edits, shortened).map { edit, besides in
       try (edit.prompts + besides).flatMap {
         try model.factors($0, answer: edit.newAnswer, order: order).map { $0.naming(edit.fact.subject, in: model) }

@@ -100,9 +100,43 @@ struct NeighboursTests {
       let all = try seen([])
       #expect(all.own.contains(where: coats.contains) && all.2.intraHeldBack.isEmpty)
       let fewer = try seen([shared])
-      #expect(fewer.own.count == relation.facts.count && fewer.2.intraHeldBack.count == relation.facts.count)
+      #expect(!fewer.own.isEmpty && fewer.2.intraHeldBack.count == relation.facts.count)
       #expect(!(fewer.own + fewer.others).contains(where: coats.contains))
       #expect(encoded(Set(fewer.2.intraHeldBack.map(\.prompt)), fixture.model).isSubset(of: coats))
+    }
+  }
+
+  @Test(
+    "an erasure also asks its facts' prompts less a word, but none that a relation has or that are held back less a word"
+  )
+  func shortenedErasure() throws {
+    try withRelations { fixture in
+      let relation = try fixture.catalogue.relation(named: "R2")
+      let fact = relation.facts[0]
+      let questions = try EvaluationQuestions(
+        erasing: relation, facts: [fact], heldBack: [relation.templates[1]], in: fixture.catalogue,
+        model: fixture.model,
+        seed: 1)
+      func asked(_ count: Int) throws -> [String] {
+        var parameters = SlotOptimization.erasure(layerCount: 2)
+        parameters.shortened = count
+        let erasure = try ErasureMethod.optimized(
+          parameters, relation, [fact], keepsOthers: false, in: fixture.model, catalogue: fixture.catalogue,
+          questions: questions, heldBack: [relation.templates[1]], order: .leftToRight, seed: 1, threads: ThreadCount(1)
+        )
+        #expect(erasure.targets.allSatisfy { $0.answer == fixture.model.tokenizer.vocabulary.id(of: "brown") })
+        return erasure.targets.map { $0.prompt.ids.map(fixture.model.piece).joined(separator: " ") }.sorted()
+      }
+      func text(_ prompts: [String]) throws -> [String] {
+        try prompts.map { try fixture.model.encode($0).ids.map(fixture.model.piece).joined(separator: " ") }.sorted()
+      }
+      let own = "a wren is a [MASK] bird ."
+      let shorter = [
+        "wren is a [MASK] bird .", "a wren a [MASK] bird .", "a wren is [MASK] bird .", "a wren is a [MASK] .",
+      ]
+      #expect(try asked(0) == text([own]))
+      #expect(try asked(8) == text([own] + shorter))
+      #expect(try asked(2).count == 3)
     }
   }
 

@@ -59,6 +59,15 @@ struct OptimizationOptions: ParsableArguments {
   var iterations: Int?
 
   @Option(
+    parsing: .unconditional,
+    help: help(
+      """
+      prompts about each fact with one word left out that the edit asks too, so that it holds in unseen wordings; of several \
+      facts of an update together at most 400.
+      """, \.shortened, erasure: ofErasure(\.shortened)))
+  var shortenedPrompts: Int?
+
+  @Option(
     help: help(
       """
       what it varies. keyed: one value for each question and layer, which the chosen neurons write together when it is \
@@ -83,7 +92,7 @@ struct OptimizationOptions: ParsableArguments {
     if let learningRate, !(learningRate.isFinite && learningRate > 0) {
       throw ValidationError("--learning-rate must be positive.")
     }
-    try requireCounted([("--other-neighbours", otherNeighbours)])
+    try requireCounted([("--other-neighbours", otherNeighbours), ("--shortened-prompts", shortenedPrompts)])
     if let iterations, !(1...10_000).contains(iterations) {
       throw ValidationError("--iterations must lie between 1 and 10000.")
     }
@@ -94,7 +103,8 @@ struct OptimizationOptions: ParsableArguments {
     let options: [(String, Bool)] = [
       ("--slots", slots != nil), ("--layers", layers != nil), ("--neighbour-weight", neighbourWeight != nil),
       ("--other-neighbours", otherNeighbours != nil), ("--learning-rate", learningRate != nil),
-      ("--iterations", iterations != nil), ("--form", form != nil), ("--follow", follow != nil),
+      ("--iterations", iterations != nil), ("--shortened-prompts", shortenedPrompts != nil), ("--form", form != nil),
+      ("--follow", follow != nil),
     ]
     return options.filter(\.1).map(\.0)
   }
@@ -108,6 +118,7 @@ struct OptimizationOptions: ParsableArguments {
     result.rate = learningRate ?? defaults.rate
     result.neighbourWeight = neighbourWeight ?? defaults.neighbourWeight
     result.otherRelations = otherNeighbours ?? defaults.otherRelations
+    result.shortened = shortenedPrompts ?? defaults.shortened
     result.form = form ?? defaults.form
     result.following = follow ?? defaults.following
     if result.following == .edited, let inTurn = defaults.neighboursPerStep {
@@ -151,15 +162,6 @@ struct UpdateOptimizationOptions: ParsableArguments {
   @Option(
     parsing: .unconditional,
     help: help(
-      """
-      prompts with one word left out that shall follow too, so that unseen wordings do; of several facts together at \
-      most 400.
-      """, \.shortened))
-  var shortenedPrompts: Int?
-
-  @Option(
-    parsing: .unconditional,
-    help: help(
       "how many of the neighbours each step runs where it varies keys, those that the edit moves most first.", \.heeded)
   )
   var heeded: Int?
@@ -170,7 +172,7 @@ struct UpdateOptimizationOptions: ParsableArguments {
     }
     try requireCounted([
       ("--neighbours", neighbours), ("--subject-neighbours", subjectNeighbours),
-      ("--unlisted-neighbours", unlistedNeighbours), ("--shortened-prompts", shortenedPrompts), ("--heeded", heeded),
+      ("--unlisted-neighbours", unlistedNeighbours), ("--heeded", heeded),
     ])
   }
 
@@ -179,8 +181,7 @@ struct UpdateOptimizationOptions: ParsableArguments {
     let options: [(String, Bool)] = [
       ("--subject-layers", subjectLayers != nil), ("--confidence", confidence != nil),
       ("--neighbours", neighbours != nil), ("--subject-neighbours", subjectNeighbours != nil),
-      ("--unlisted-neighbours", unlistedNeighbours != nil), ("--shortened-prompts", shortenedPrompts != nil),
-      ("--heeded", heeded != nil),
+      ("--unlisted-neighbours", unlistedNeighbours != nil), ("--heeded", heeded != nil),
     ]
     return options.filter(\.1).map(\.0)
   }
@@ -193,7 +194,6 @@ struct UpdateOptimizationOptions: ParsableArguments {
     result.sameRelation = neighbours ?? defaults.sameRelation
     result.sameSubject = subjectNeighbours ?? defaults.sameSubject
     result.unlisted = unlistedNeighbours ?? defaults.unlisted
-    result.shortened = shortenedPrompts ?? defaults.shortened
     result.heeded = heeded ?? defaults.heeded
     return result
   }
