@@ -54,7 +54,7 @@ let package = Package(
     .testTarget(
       name: "EvaluationTests",
       dependencies: ["BERT", "Checkpoint", "Editing", "Evaluation", "FixtureFiles", "Kernels", "Neurons", "Relations"]),
-    .testTarget(name: "CommandTests", dependencies: ["FixtureFiles", "knedit"]),
+    .testTarget(name: "CommandTests", dependencies: ["FixtureFiles", "HDF5", "knedit"]),
     .testTarget(
       name: "ReferenceTests",
       dependencies: [

@@ -44,9 +44,12 @@ public struct Checkpoint: Sendable {
     } else {
       throw .missingFile(
         path: directory.appending(path: "tf_model.h5").path,
-        advice:
-          "a model directory needs tf_model.h5 or model.safetensors, or just one *.h5 or *.safetensors file; "
-          + "where there are several, name one of them")
+        advice: unreadWeights(in: directory).map {
+          "knedit reads no \($0): load it with Transformers and save it as one model.safetensors, with save_pretrained and "
+            + "safe_serialization"
+        }
+          ?? "a model directory needs tf_model.h5 or model.safetensors, or just one *.h5 or *.safetensors file; where there are "
+          + "several, name one of them")
     }
     let configuration = try BERTConfiguration(contentsOf: directory.appending(path: "config.json"))
     let vocabulary = directory.appending(path: "vocab.txt")
@@ -57,6 +60,13 @@ public struct Checkpoint: Sendable {
       directory: directory, weightsFile: weightsFile, vocabularyFile: vocabulary,
       otherWeights: candidates.filter { $0.lastPathComponent != weightsFile.lastPathComponent },
       configuration: configuration)
+  }
+
+  /// Weights of a kind that is not read, if there are any.
+  private static func unreadWeights(in directory: URL) -> String? {
+    ["pytorch_model.bin", "pytorch_model.bin.index.json", "model.safetensors.index.json", "flax_model.msgpack"].first {
+      FileManager.default.fileExists(atPath: directory.appending(path: $0).path)
+    }
   }
 
   private init(

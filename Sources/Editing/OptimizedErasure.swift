@@ -101,14 +101,18 @@ public struct OptimizedErasure: EditingMethod {
   ///   - lowestLayer: The lowest layer whose slots may change.
   ///   - neurons: The neurons to move, from goals of which the range given are the relation's prompts and the last ones the
   ///     neighbours; called for the trial and for the erasure.
+  ///   - progress: Is told how many steps are done, and of how many.
   /// - Throws: What `neurons` throws.
   public func choose(
-    in model: MaskedLanguageModel, from lowestLayer: Int,
+    in model: MaskedLanguageModel, from lowestLayer: Int, progress: (_ done: Int, _ of: Int) -> Void = { _, _ in },
     neurons: (TracedGoals, Range<Int>) throws -> [Neuron]
   ) rethrows -> Choice {
     let count = optimization.otherRelations
+    var tried = 0
     func erase(beside neighbours: [AttributionTarget], _ shares: [String: Int]?) throws -> Choice {
-      let (chosen, slots) = try self.erase(optimization, targets, beside: neighbours, model, lowestLayer, neurons)
+      let (chosen, slots) = try self.erase(optimization, targets, beside: neighbours, model, lowestLayer, neurons) {
+        progress(tried + $0, tried + optimization.steps)
+      }
       return Choice(neurons: chosen, slots: slots, neighbourShares: shares)
     }
     func erase(_ shares: [String: Int]) throws -> Choice {
@@ -128,7 +132,9 @@ public struct OptimizedErasure: EditingMethod {
     trial.largestNeighbourWeight = nil
     let asked = share(min(targets.count, optimization.erasedPromptsPerStep ?? targets.count))
     let first = try self.erase(
-      trial, Array(targets.prefix(asked)), beside: sample.flatMap { $0.prefix(each) }, model, lowestLayer, neurons)
+      trial, Array(targets.prefix(asked)), beside: sample.flatMap { $0.prefix(each) }, model, lowestLayer, neurons
+    ) { progress($0, trial.steps + optimization.steps) }
+    tried = trial.steps
     // What it did not see tells more; a relation that has no more is judged by what there is.
     let unseen = sample.map { $0.count > each ? Array($0.dropFirst(each)) : $0 }
     let shares = Self.shares(of: count, by: divergences(on: unseen, from: model, to: model.replacing(first.slots)))
@@ -137,7 +143,8 @@ public struct OptimizedErasure: EditingMethod {
 
   private func erase(
     _ optimization: SlotOptimization, _ targets: [AttributionTarget], beside neighbours: [AttributionTarget],
-    _ model: MaskedLanguageModel, _ lowestLayer: Int, _ neurons: (TracedGoals, Range<Int>) throws -> [Neuron]
+    _ model: MaskedLanguageModel, _ lowestLayer: Int, _ neurons: (TracedGoals, Range<Int>) throws -> [Neuron],
+    progress: (Int) -> Void
   ) rethrows -> (neurons: [Neuron], slots: [ValueSlot]) {
     let rivals = Dictionary(
       uniqueKeysWithValues: Set(targets.map(\.answer)).map { own in (own, answers.filter { $0 != own }) })
@@ -159,7 +166,8 @@ public struct OptimizedErasure: EditingMethod {
     let questions = Dictionary(grouping: own.indices, by: { own[$0].answer }).sorted { $0.key < $1.key }
     let slots = withProductThreads(threads) {
       optimization.minimize(
-        traced, questions: questions.map(\.value), neurons: chosen, further: Array(goals.dropFirst()))
+        traced, questions: questions.map(\.value), neurons: chosen, further: Array(goals.dropFirst()),
+        progress: progress)
     }
     return (chosen, slots)
   }

@@ -363,9 +363,10 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   ///   - subjects: Per subject, the positions of the goals that ask about it.
   ///   - further: Goals whose turn it is after those of `traced`, a batch a step: other ones of the same kinds. There are
   ///     none unless every word piece follows.
+  ///   - progress: Is told how many steps are done; in the end all, also where fewer were needed.
   func minimize(
     _ traced: TracedGoals, questions: [[Int]], subjects: [[Int]] = [], neurons: [Neuron],
-    further: [[OutputGoal]] = []
+    further: [[OutputGoal]] = [], progress: (Int) -> Void = { _ in }
   ) -> [ValueSlot] {
     precondition(further.isEmpty || following == .all)
     guard !neurons.isEmpty else { return [] }
@@ -433,7 +434,9 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
       let gradients = directions.gradients(state.gradients, hidden: hidden)
       adam.step(
         values, against: gradients, size: Float(rate) * (1 - Float(step) / Float(last)), shrinkage: Float(shrinkage))
+      progress(min(step + 1, steps))
     }
+    progress(steps)
     return zip(neurons, changes()).map { neuron, change in
       let before = model.weights.valueSlot(layer: neuron.layer, index: neuron.index)
       return ValueSlot(layer: neuron.layer, index: neuron.index, values: zip(before, change).map { $0 + $1 })

@@ -74,14 +74,16 @@ public struct ErasureEvaluation: EditFigures, Hashable, Encodable {
     var riseOfRight: Double? { beforeOfRight.flatMap { before in afterOfRight.map { $0 / before - 1 } } }
   }
 
+  private var otherRelations: [RelationPerplexity] { relations.filter { $0 != otherFacts } }
+
   /// The other relation whose perplexity rose most; nil without other relations.
-  public var mostDisturbed: RelationPerplexity? { relations.max { $0.rise < $1.rise } }
+  public var mostDisturbed: RelationPerplexity? { otherRelations.max { $0.rise < $1.rise } }
   /// The largest rise of another relation's perplexity, as a share of what it was; nil without other relations.
   public var largestRise: Double? { mostDisturbed?.rise }
 
   /// The same, by those of its prompts that were right before.
   public var mostDisturbedOfRight: (relation: String, rise: Double)? {
-    relations.compactMap { one in one.riseOfRight.map { (one.relation, $0) } }.max { $0.1 < $1.1 }
+    otherRelations.compactMap { one in one.riseOfRight.map { (one.relation, $0) } }.max { $0.1 < $1.1 }
   }
 
   var details: [String: [Double]] {
@@ -137,16 +139,20 @@ public struct ErasureEvaluation: EditFigures, Hashable, Encodable {
     heldBack = HeldBack(
       before: before.outcomes(unseen, among: answers, threads: threads),
       after: after.outcomes(unseen, among: answers, threads: threads))
-    let others = other.isEmpty ? nil : (before: other, after: otherAfter)
+    // Other facts of the same relation are none of another's; they are told apart.
+    let kept = questions.interRelations.first { $0.name == questions.keptPart }?.range
+    let elsewhere = other.indices.filter { kept?.contains($0) != true }
+    let others =
+      elsewhere.isEmpty ? nil : (before: elsewhere.map { other[$0] }, after: elsewhere.map { otherAfter[$0] })
     (interPerplexityBefore, interPerplexityAfter) = (others?.before.perplexity, others?.after.perplexity)
     (intraAccuracyBefore, intraAccuracyAfter) = (own.accuracy, ownAfter.accuracy)
     (interAccuracyBefore, interAccuracyAfter) = (others?.before.accuracy, others?.after.accuracy)
-    /// Perplexities over those of `range` that were right before.
-    func ofRight(_ range: Range<Int>) -> (before: Double, after: Double)? {
-      let right = range.filter { other[$0].isBest }
+    /// Perplexities over those of `positions` that were right before.
+    func ofRight(_ positions: some Sequence<Int>) -> (before: Double, after: Double)? {
+      let right = positions.filter { other[$0].isBest }
       return right.isEmpty ? nil : (right.map { other[$0] }.perplexity, right.map { otherAfter[$0] }.perplexity)
     }
-    let allOfRight = ofRight(other.indices)
+    let allOfRight = ofRight(elsewhere)
     (interPerplexityBeforeOfRight, interPerplexityAfterOfRight) = (allOfRight?.before, allOfRight?.after)
     relations = questions.interRelations.map { name, range in
       let right = ofRight(range)

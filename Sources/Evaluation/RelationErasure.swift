@@ -57,8 +57,13 @@ public struct RelationErasure: Sendable {
 
   /// Locates, edits in memory and judges.
   ///
+  /// - Parameters:
+  ///   - progress: Is told how many prompts have been located.
+  ///   - steps: Is told how many steps of an optimised erasure are done, and of how many.
   /// - Throws: for an output that may not be written and where no neuron is found.
-  public func plan(progress: (Int) -> Void = { _ in }) throws -> Plan {
+  public func plan(
+    progress: (Int) -> Void = { _ in }, steps: (_ done: Int, _ of: Int) -> Void = { _, _ in }
+  ) throws -> Plan {
     let (model, relation) = (request.model, request.relation)
     try request.checkOutput()
     // In the relation's order, in which the record's indices will name them.
@@ -84,7 +89,7 @@ public struct RelationErasure: Sendable {
         optimization, relation, judged, keepsOthers: keepsOthers, in: model, catalogue: request.catalogue,
         questions: questions, heldBack: heldBack, order: request.order, seed: request.seed, threads: request.threads)
       let lowest = try NeuronSelection.lowestLayer(request, optimization)
-      let choice = try erasure.choose(in: model, from: lowest) { traced, targets in
+      let choice = try erasure.choose(in: model, from: lowest, progress: steps) { traced, targets in
         try NeuronSelection(request, optimization, traced).choose(among: candidates, for: targets)
       }
       (neurons, found, shares) = (choice.neurons, choice.slots, choice.neighbourShares)

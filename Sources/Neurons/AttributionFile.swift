@@ -11,11 +11,11 @@ public final class AttributionFile: Sendable {
   private let temporary: URL
   private let target: URL
 
-  /// Begins a file beside its place.
+  /// Begins a file beside its place, with how its scores are taken in the attributes `rule` and `steps` of its root.
   ///
   /// - Throws: `CheckpointError` where it would replace what may be part of a model, `HDF5Error` where it cannot be
   ///   created.
-  public init(_ url: URL) throws {
+  public init(_ url: URL, method: LocatingMethod) throws {
     // A link's target is replaced, and the link stays.
     target = url.resolvingSymlinksInPath()
     try Checkpoint.requireNoPart(target)
@@ -27,6 +27,10 @@ public final class AttributionFile: Sendable {
     do { file = try File.create(temporary) } catch {
       PartialFiles.discard(temporary)
       throw HDF5Error(action: error.action, file: url.path, object: error.object, reason: error.reason)
+    }
+    try atPlace { () throws(HDF5Error) in
+      try file.setAttribute("rule", to: method.name)
+      try file.setAttribute("steps", to: "\(method.steps)")
     }
   }
 

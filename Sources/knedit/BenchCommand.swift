@@ -44,7 +44,8 @@ struct BenchCommand: ParsableCommand {
         let rule = AttributionRule(name: String(name), steps: steps), rule.steps > 0 || parts.count == 1
       else {
         throw ValidationError(
-          "“\(text)” is no rule; give one of \(AttributionRule.names.joined(separator: ", ")), with :POINTS, 1 to 10000."
+          "“\(text)” is no rule; give adaptive, or one of \(AttributionRule.names.dropFirst().joined(separator: ", ")) with "
+            + ":POINTS, 1 to 10000."
         )
       }
       return rule

@@ -93,10 +93,15 @@ struct EraseCommand: ParsableCommand {
       heldBack: holding.holdOut ?? 0)
     let progress = Progress(
       "Locating (prompts)", total: erasure.locating.count * erasure.templates.count, quiet: printing.quiet)
-    let plan = try erasure.plan { progress.update($0) }.judged(by: limits.limits(.erasure))
+    var stepping: Progress?
+    let plan = try erasure.plan(progress: { progress.update($0) }) { done, total in
+      if stepping == nil { stepping = Progress("Erasing (steps)", total: total, quiet: printing.quiet) }
+      stepping?.update(done)
+    }.judged(by: limits.limits(.erasure))
     try edit.deliver(
       plan.record,
-      report: "Erasing \(subject.isEmpty ? "" : "facts of ")\(relation.name) (\(relation.label))\n"
+      report:
+        "Erasing \(subject.isEmpty ? "" : subject.joined(separator: ", ") + " of ")\(relation.name) (\(relation.label))\n"
         + Report.neurons(plan.record.neurons) + "\n\n"
         + Report.erasure(plan.evaluation), printing: printing, write: { try erasure.write(plan) })
   }

@@ -17,7 +17,7 @@ struct Knedit: ParsableCommand {
     abstract: "Find the neurons that express a fact in a BERT checkpoint, and edit them.",
     discussion: """
       Without --model, commands work on the bundled demo checkpoint; try
-        knedit predict "The capital of Ireland is [MASK]."
+        knedit predict "The capital of Ireland is the city of [MASK]."
       """,
     version: version,
     subcommands: [

@@ -46,7 +46,12 @@ struct LocateCommand: ParsableCommand {
     guard !usable.joined().isEmpty else {
       throw InputError("There is no fact to locate: what was asked for selects none.")
     }
-    let file = try attributions.map { try AttributionFile(URL(filePath: $0)) }
+    let file = try attributions.map { try AttributionFile(URL(filePath: $0), method: options.method) }
+    if file != nil, options.method == .attribution(.adaptive), !printing.quiet {
+      Console.note(
+        "The rule adaptive takes scores far from the threshold roughly; for scores to publish take --rule gauss-legendre "
+          + "--steps 8.")
+    }
     let total = zip(relations, usable).reduce(0) { $0 + $1.1.count * $1.0.templates.count }
     let progress = Progress("Locating (prompts)", total: total, quiet: printing.quiet)
     var before = 0

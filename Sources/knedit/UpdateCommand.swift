@@ -14,17 +14,18 @@ struct UpdateCommand: ParsableCommand {
       --min-success or --min-kept is not written, and the command exits with 1, unless --force is given.
       """)
 
+  // Several of these are taken so that they can be refused: the last alone would count otherwise.
   @Option(help: "The relation, by name (P36) or label (capital).")
-  var relation: String?
+  var relation: [String] = []
 
   @Option(help: "The subject of the fact.")
-  var subject: String?
+  var subject: [String] = []
 
   @Option(help: "The new answer.")
-  var to: String?
+  var to: [String] = []
 
   @Option(help: "The old answer, where the subject has several.")
-  var from: String?
+  var from: [String] = []
 
   @Option(
     help: "A prompt of your own, with [X] and [Y] or a literal [MASK]; may be repeated. The first is judged first.")
@@ -62,12 +63,17 @@ struct UpdateCommand: ParsableCommand {
   @OptionGroup var printing: PrintOptions
 
   func validate() throws {
+    let single = [("--relation", relation), ("--subject", subject), ("--to", to), ("--from", from)]
+    if let twice = single.first(where: { $0.1.count > 1 }) {
+      throw ValidationError(
+        "\(twice.0) is given \(twice.1.count) times; one fact is updated at a time, or with --edits many.")
+    }
     if edits == nil {
-      guard relation != nil, subject != nil, to != nil else {
+      guard !relation.isEmpty, !subject.isEmpty, !to.isEmpty else {
         throw ValidationError("Say what to change with --relation, --subject and --to, or with --edits FILE.")
       }
     } else {
-      guard relation == nil, subject == nil, to == nil, from == nil, prompt.isEmpty else {
+      guard single.allSatisfy(\.1.isEmpty), prompt.isEmpty else {
         throw ValidationError("--edits names the facts; leave out --relation, --subject, --to, --from and --prompt.")
       }
       guard method == .optimized else { throw ValidationError("--edits goes with --method optimized only.") }
@@ -101,12 +107,12 @@ struct UpdateCommand: ParsableCommand {
   func run() throws {
     let catalogue = try relations.open()
     if let edits { return try runBatch(EditList(contentsOf: edits), catalogue) }
-    let relation = try catalogue.relation(named: relation ?? "")
+    let relation = try catalogue.relation(named: relation.first ?? "")
     try holding.requireTemplates([relation])
-    let fact = try relation.fact(subject: subject ?? "", answer: from)
+    let fact = try relation.fact(subject: subject.first ?? "", answer: from.first)
     let templates = try prompt.map { try Template($0) }
     let update = FactUpdate(
-      request: try request(catalogue, relation), fact: fact, newAnswer: to ?? "", ownPrompts: templates,
+      request: try request(catalogue, relation), fact: fact, newAnswer: to.first ?? "", ownPrompts: templates,
       method: method == .paper
         ? .paper(
           lambda1: lambda1 ?? PaperUpdate.published.lambda1, lambda2: lambda2 ?? PaperUpdate.published.lambda2)
@@ -117,6 +123,10 @@ struct UpdateCommand: ParsableCommand {
     if let said = plan.unexpectedAnswer, !printing.quiet {
       Console.note(
         "The model said “\(said)”, not “\(fact.answer)”, on the edited prompt; the method assumes it knows the fact.")
+    }
+    let effects = plan.evaluation.sideEffects
+    if effects.sameRelation == nil, effects.otherRelations == nil, !printing.quiet {
+      Console.note("There is no other fact to judge, so that --min-kept asks nothing of this edit.")
     }
     try edit.deliver(
       plan.record,

@@ -53,6 +53,16 @@ struct BadCheckpointTests {
     }
   }
 
+  @Test(
+    "weights of a kind that is not read are named, with how to convert them",
+    arguments: ["pytorch_model.bin", "model.safetensors.index.json"])
+  func unreadWeights(name: String) throws {
+    let error = try error("keras") {
+      try FileManager.default.moveItem(at: $0.appending(path: "tf_model.h5"), to: $0.appending(path: name))
+    }
+    #expect(error.description.contains("reads no \(name)") && error.description.contains("save_pretrained"))
+  }
+
   @Test("text in place of HDF5")
   func notHDF5() throws {
     let error = try error("keras") { try Data("hello".utf8).write(to: $0.appending(path: "tf_model.h5")) }

@@ -86,6 +86,12 @@ struct PartErasureTests {
         let others = try #require(part.evaluation.otherFacts)
         #expect(part.evaluation.answerCount == Set(relation.facts.map(\.answer)).count)
         #expect(others.relation == "R2" && part.evaluation.relations.contains(others))
+        // What is said of other relations is without them: the same questions as where these were not to stay.
+        let found = try #require(part.evaluation.interPerplexityBefore)
+        let wanted = try #require(whole.evaluation.interPerplexityBefore)
+        // Equal but for how prompts are batched.
+        #expect(abs(found / wanted - 1) < 1e-5, "\(found) \(wanted)")
+        #expect(part.evaluation.mostDisturbed?.relation != "R2")
         let again = try RecordEvaluation(part.record, source: fixture.model, result: nil, catalogue: fixture.catalogue)
         #expect(again.erasure?.edit == part.evaluation)
       }
