@@ -112,10 +112,10 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public static func erasure(layerCount: Int) -> SlotOptimization {
     SlotOptimization(
       slots: 256, layers: max(1, (2 * layerCount + 1) / 3), subjectLayers: .absent, confidence: 0.9, steps: 300,
-      rate: 0.05, shrinkage: 0.3, neighbourWeight: 20, largestNeighbourWeight: 16000, forgetting: .amid,
+      rate: 0.05, shrinkage: 0.3, neighbourWeight: 20, largestNeighbourWeight: 4000, forgetting: .amid,
       answersTogether: 0.02, forgottenShare: 0.04,
-      sameRelation: 0, otherRelations: 36000, erasedPrompts: 9600, erasedPromptsPerStep: 600, neighboursPerStep: 1500,
-      shortened: 8, heeded: 1500, form: .free, keepsAnswers: true, following: .all)
+      sameRelation: 0, otherRelations: 36000, erasedPrompts: 4800, erasedPromptsPerStep: 600, neighboursPerStep: 1500,
+      heeded: 1500, form: .free, keepsAnswers: true, following: .all)
   }
 
   /// All of it.
