@@ -171,9 +171,10 @@ public struct Checkpoint: Sendable {
     for entry in entries where entry.canonicalName.hasPrefix("bert.encoder.layer.") {
       let parts = entry.canonicalName.split(separator: ".")
       guard parts.count > 3, let layer = Int(parts[3]), layer >= configuration.layerCount else { continue }
-      throw .inconsistent(
-        path: path,
-        reason: "it holds \(entry.name), but config.json's num_hidden_layers is \(configuration.layerCount)")
+      let file = URL(filePath: path)
+      throw .badConfiguration(
+        path: file.deletingLastPathComponent().appending(path: "config.json").path,
+        reason: "num_hidden_layers is \(configuration.layerCount), but \(file.lastPathComponent) holds \(entry.name)")
     }
   }
 

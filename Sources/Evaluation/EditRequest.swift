@@ -105,14 +105,17 @@ public struct EditRequest: Sendable {
   /// Refuses an output that may not be written, before any work is done.
   func checkOutput() throws {
     guard let output else { return }
-    try model.checkpoint.checkOutput(output, overwrite: overwrite)
-    // Whatever would be replaced or removed must be what an edit wrote.
     func isThere(_ name: String) -> Bool { FileManager.default.fileExists(atPath: output.appending(path: name).path) }
     let weights = model.checkpoint.weightsFile.lastPathComponent
-    guard (Checkpoint.companions + [weights, EditRecord.fileName]).contains(where: isThere) else { return }
-    guard let earlier = try? EditRecord(contentsOf: output.appending(path: EditRecord.fileName)) else {
-      throw EditError.notAnEdit(path: output.path)
+    let holdsModel = (Checkpoint.companions + [weights, EditRecord.fileName]).contains(where: isThere)
+    // Whatever would be replaced or removed must be what an edit wrote.
+    let earlier = try? EditRecord(contentsOf: output.appending(path: EditRecord.fileName))
+    do throws(CheckpointError) { try model.checkpoint.checkOutput(output, overwrite: overwrite) } catch {
+      if case .outputExists = error, holdsModel, earlier == nil { throw EditError.notAnEdit(path: output.path) }
+      throw error
     }
+    guard holdsModel else { return }
+    guard let earlier else { throw EditError.notAnEdit(path: output.path) }
     let replaced = output.appending(path: weights)
     if isThere(weights), try fingerprint(of: replaced) != earlier.result?.sha256 {
       throw EditError.changedSince(path: replaced.path)

@@ -58,7 +58,8 @@ struct EvaluateCommand: ParsableCommand {
         "\(record.fact?.subject ?? ""): \(record.fact?.answer ?? "") → \(record.newAnswer ?? "") (\(record.relation))\n"
           + neurons + Report.update(pair.edit, control: pair.control)
       case .erasure(let pair):
-        "Erased \(record.relation)\n" + neurons + Report.erasure(pair.edit, control: pair.control)
+        "Erased \(record.method.keepsOthers == true ? "facts of " : "")\(record.relation)\n" + neurons
+          + Report.erasure(pair.edit, control: pair.control)
       case .batch(let pair): Report.batch(pair.edit, control: pair.control)
       }
     try Console.deliver(text, to: result.output)

@@ -17,8 +17,10 @@ struct PerplexityCommand: ParsableCommand {
   @Option(help: "A relation, by name (P36) or label (capital); may be repeated. Default: all, or all in --facts.")
   var relation: [String] = []
 
-  @Option(help: "A model directory or weights file to compare with, as an edit wrote it.")
-  var edited: String?
+  @Option(
+    name: .customLong("edited"), help: "A model directory, weights file or record to compare with, as an edit wrote it."
+  )
+  var editedPath: String?
 
   @Option(help: "How answers of several word pieces are asked for: left-to-right or together.")
   var pieces = AnswerOrder.leftToRight
@@ -32,6 +34,12 @@ struct PerplexityCommand: ParsableCommand {
   private struct Document: Encodable {
     let schema = 1
     let relations: [RelationKnowledge]
+  }
+
+  /// What was given, or where the record lies that was.
+  private var edited: String? {
+    guard let editedPath, URL(filePath: editedPath).lastPathComponent == EditRecord.fileName else { return editedPath }
+    return URL(filePath: editedPath).deletingLastPathComponent().relativePath
   }
 
   /// The record of the edited model, where model or relations shall be its own.

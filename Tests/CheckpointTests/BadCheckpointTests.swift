@@ -141,8 +141,8 @@ struct BadCheckpointTests {
       try Fixture.edit(
         $0.appending(path: "config.json"), "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1")
     }
-    guard case .inconsistent(_, let reason) = error else { throw error }
-    #expect(reason.contains("config.json's num_hidden_layers is 1"))
+    guard case .badConfiguration(let path, let reason) = error else { throw error }
+    #expect(path.hasSuffix("/config.json") && reason.contains("num_hidden_layers is 1, but"))
   }
 
   @Test("projections stored both ways round")

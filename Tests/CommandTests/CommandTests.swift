@@ -479,6 +479,8 @@ struct CommandTests {
       #expect(lines.map { String($0.prefix(2)) } == order.map { $0["relation"] as? String })
       // The record tells what it was made from; without one somebody has to.
       let recorded = try Command("perplexity", "--edited", output.path, "--format", "json")
+      #expect(
+        try Command("perplexity", "--edited", output.path + "/edit.json", "--format", "json").output == recorded.output)
       let found = try recorded.json()["relations"] as? [[String: Any]]
       #expect(recorded.status == 0 && found?.count == rises.count)
       let nothing = try Command("perplexity", "--edited", Command.model)
