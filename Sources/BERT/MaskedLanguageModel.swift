@@ -39,6 +39,8 @@ public struct MaskedLanguageModel: Sendable {
   }
 
   /// Encodes a prompt.
+  ///
+  /// - Throws: For one without exactly one `[MASK]`, or with more word pieces than the model has positions.
   public func encode(_ prompt: String) throws(PromptError) -> EncodedPrompt {
     try EncodedPrompt(prompt, tokenizer: tokenizer, maximumPositions: bert.configuration.maximumPositions)
   }

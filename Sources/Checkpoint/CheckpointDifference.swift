@@ -55,6 +55,7 @@ public struct CheckpointDifference: Sendable {
   /// Compares two checkpoints tensor by tensor, as float32.
   ///
   /// Pooler and next-sentence head are compared where both files hold them.
+  /// - Throws: For a tensor that cannot be read.
   public static func between(_ a: Checkpoint, _ b: Checkpoint) throws(CheckpointError) -> CheckpointDifference {
     let (extraA, extraB) = (a.extras, b.extras)
     let names = Set(extraA.keys).intersection(extraB.keys)

@@ -120,6 +120,8 @@ public struct BatchUpdate: Sendable {
   }
 
   /// Writes a plan's checkpoint and record, and returns the record.
+  ///
+  /// - Throws: `EditError` and `CheckpointError` for an output that may not or cannot be written; nothing is left there then.
   public func write(_ plan: Plan) throws -> EditRecord { try request.write(plan.slots, plan.record) }
 
   private func together(

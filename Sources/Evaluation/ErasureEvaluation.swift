@@ -115,6 +115,8 @@ public struct ErasureEvaluation: EditFigures, Hashable, Encodable {
   }
 
   /// Compares two models on the relation's questions and on those of other relations.
+  ///
+  /// - Throws: `PromptError` or `ModelError` for a question that the model before cannot take.
   public init(
     before: MaskedLanguageModel, after: MaskedLanguageModel, questions: EvaluationQuestions, change: ChangeSize,
     order: AnswerOrder = .leftToRight, threads: ThreadCount = .allCores

@@ -128,6 +128,8 @@ public struct RelationErasure: Sendable {
   }
 
   /// Writes a plan's checkpoint and record, and returns the record.
+  ///
+  /// - Throws: `EditError` and `CheckpointError` for an output that may not or cannot be written; nothing is left there then.
   public func write(_ plan: Plan) throws -> EditRecord { try request.write(plan.slots, plan.record) }
 
   /// Plans and writes, whatever the figures; returns the plan with the record as written.

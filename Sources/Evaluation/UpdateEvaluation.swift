@@ -62,6 +62,7 @@ public struct UpdateEvaluation: EditFigures, Hashable, Encodable {
   ///   - editedPrompt: The prompt judged first.
   ///   - questions: What else is asked.
   ///   - change: The size of the edit.
+  /// - Throws: `PromptError` or `ModelError` for a prompt or answer that the model before cannot take.
   public init(
     before: MaskedLanguageModel, after: MaskedLanguageModel, edit: FactEdit, editedPrompt: String,
     questions: EvaluationQuestions, change: ChangeSize, order: AnswerOrder = .leftToRight,

@@ -61,6 +61,7 @@ public final class File: Sendable {
   ///
   /// A file that is only read needs no such call. After writing, call it: releasing the last reference closes as
   /// well but cannot report that the disk was full.
+  /// - Throws: Where not all could be written.
   public func close() throws(HDF5Error) {
     try Library.locked { () throws(HDF5Error) in
       guard handle.id >= 0 else { return }

@@ -32,6 +32,8 @@ public struct LocatedRelations: Sendable, Hashable, Codable {
   }
 
   /// The entry of a relation.
+  ///
+  /// - Throws: Where there is none.
   public func relation(_ name: String) throws(LocationError) -> LocatedRelation {
     guard let found = relations.first(where: { $0.relation == name }) else {
       throw .missingRelation(name: name, present: relations.map(\.relation))

@@ -5,6 +5,7 @@ extension Relation {
   /// Found from the facts: the one that holds the most of this relation's facts turned round, if it holds at least a
   /// tenth of them and three.
   /// - Complexity: O(facts of the catalogue).
+  /// - Throws: Where a relation's patterns are missing or malformed.
   public func inverse(in catalogue: RelationCatalogue) throws(RelationError) -> Relation? {
     struct Pair: Hashable {
       let subject: String
