@@ -60,6 +60,9 @@ public struct RecordEvaluation: Sendable, Encodable {
       throw EditError.incompleteRecord(field: "optimization that can be carried out")
     }
     try source.bert.configuration.requireNeurons(record.neurons)
+    guard result != nil || record.method.isSequential != true else {
+      throw EditError.needsCheckpoint(path: record.result?.model)
+    }
     self.record = record
     usedWrittenCheckpoint = result != nil
     let judge = RecordJudge(record: record, source: source, result: result, catalogue: catalogue, threads: threads)
@@ -201,7 +204,6 @@ private struct RecordJudge {
     _ method: any EditingMethod, _ evaluate: (MaskedLanguageModel, ChangeSize) throws -> Evaluation
   ) throws -> RecordEvaluation.Pair<Evaluation> {
     let isSequential = record.method.isSequential == true
-    if result == nil, isSequential { throw EditError.needsCheckpoint(path: record.result?.model) }
     func evaluation(_ model: MaskedLanguageModel, _ neurons: [Neuron]) throws -> Evaluation {
       try evaluate(model, ChangeSize(of: neurons, from: source, to: model))
     }
