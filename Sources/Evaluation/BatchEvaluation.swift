@@ -35,9 +35,7 @@ public struct BatchEvaluation: EditFigures, Hashable, Encodable {
   /// The edits.
   public let edits: [Row]
 
-  private enum CodingKeys: String, CodingKey {
-    case successRate, changeRate, holding, heldBackSuccessRate, slots, changeNorm, edits
-  }
+  private enum CodingKeys: String, CodingKey { case edits }
 
   init(
     before: MaskedLanguageModel, after: MaskedLanguageModel, edits: [FactEdit], heldBack: [[String]],
@@ -75,14 +73,17 @@ public struct BatchEvaluation: EditFigures, Hashable, Encodable {
   /// All figures side by side.
   public func encode(to encoder: any Encoder) throws {
     try sideEffects.encode(to: encoder)
+    try comparisons.encode(to: encoder)
     var container = encoder.container(keyedBy: CodingKeys.self)
-    try container.encode(successRate, forKey: .successRate)
-    try container.encode(changeRate, forKey: .changeRate)
-    try container.encode(holding, forKey: .holding)
-    try container.encodeIfPresent(heldBackSuccessRate, forKey: .heldBackSuccessRate)
-    try container.encode(slots, forKey: .slots)
-    try container.encode(changeNorm, forKey: .changeNorm)
     try container.encode(edits, forKey: .edits)
+  }
+
+  /// What compares the two models on the facts' prompts, by the names that documents have for it.
+  private var comparisons: [String: Double] {
+    [
+      "successRate": successRate, "changeRate": changeRate, "holding": holding,
+      "heldBackSuccessRate": heldBackSuccessRate, "slots": Double(slots), "changeNorm": changeNorm,
+    ].compactMapValues { $0 }
   }
 
   /// The figures that a record keeps, on the source: those of the side effects only.
@@ -90,13 +91,6 @@ public struct BatchEvaluation: EditFigures, Hashable, Encodable {
 
   /// The same on the result, with those that compare the two.
   var recordedAfter: [String: Double] {
-    var figures = sideEffects.recordedAfter
-    figures["changeRate"] = changeRate
-    figures["successRate"] = successRate
-    figures["holding"] = holding
-    figures["heldBackSuccessRate"] = heldBackSuccessRate
-    figures["slots"] = Double(slots)
-    figures["changeNorm"] = changeNorm
-    return figures
+    sideEffects.recordedAfter.merging(comparisons) { first, _ in first }
   }
 }

@@ -125,7 +125,7 @@ public struct ErasureEvaluation: EditFigures, Hashable, Encodable {
       try questions.map { try before.factors($0.prompt, answer: $0.answer, order: order) }
     }
     let (intra, inter) = (try targets(questions.intra), try targets(questions.inter))
-    let unseen = try targets(questions.intraHeldBack)
+    let unseen = try targets(questions.heldBack)
     let answers =
       questions.answers.isEmpty ? Set(intra.compactMap { $0.first?.answer }).sorted() : questions.answers
     answerCount = answers.count

@@ -18,10 +18,9 @@ public struct EvaluationQuestions: Sendable {
   let answers: [Int]
   /// Questions on the edited subjects in other relations.
   public let sameSubject: [Question]
-  /// Prompts of the updated fact that the edit does not see.
-  public let heldBack: [String]
-  /// Of an erasure, questions on its facts in wordings that it does not see.
-  public let intraHeldBack: [Question]
+  /// Questions on the updated fact, or on those erased, in wordings that the edit does not see; an update of several facts has
+  /// them beside.
+  public let heldBack: [Question]
   /// Questions of the inverse relation that the update implies: about the new answer, expecting the subject.
   public let inverse: [Question]
   /// The subjects that are edited.
@@ -30,7 +29,7 @@ public struct EvaluationQuestions: Sendable {
   let topics: Set<Topic>
 
   /// The prompts asked, none of which an edit may see.
-  var prompts: Set<String> { Set((intra + intraHeldBack + inter + sameSubject + inverse).map(\.prompt) + heldBack) }
+  var prompts: Set<String> { Set((intra + heldBack + inter + sameSubject + inverse).map(\.prompt)) }
 
   /// Number of random facts of each kind, as in the paper.
   public static let sampleSize = 5
@@ -39,12 +38,12 @@ public struct EvaluationQuestions: Sendable {
 
   /// Questions of one's own.
   public init(
-    intra: [Question], inter: [Question], sameSubject: [Question] = [], heldBack: [String] = [],
+    intra: [Question], inter: [Question], sameSubject: [Question] = [], heldBack: [Question] = [],
     inverse: [Question] = []
   ) {
     (self.intra, self.inter, self.heldBack, self.inverse) = (intra, inter, heldBack, inverse)
     self.sameSubject = sameSubject
-    (keptPart, interRelations, editedSubjects, topics, answers, intraHeldBack) = (nil, [], [], [], [], [])
+    (keptPart, interRelations, editedSubjects, topics, answers) = (nil, [], [], [], [])
   }
 
   /// For an update: 5 random other facts of the relation and 5 random facts of other relations.
@@ -102,8 +101,10 @@ public struct EvaluationQuestions: Sendable {
     inter = others.flatMap { Self.questions($0.0, $0.1) }
     let asking = inverse.filter { (try? model.factors($0.question.prompt, answer: $0.question.answer)) != nil }
     topics = Set((asked + others).map(\.1.topic) + asking.map(\.topic))
-    self.heldBack = edits.count == 1 ? heldBack.map { $0.prompt(subject: edits[0].fact.subject) } : []
-    (keptPart, interRelations, answers, intraHeldBack) = (nil, [], [], [])
+    self.heldBack =
+      edits.count == 1
+      ? heldBack.map { Question(prompt: $0.prompt(subject: edits[0].fact.subject), answer: edits[0].newAnswer) } : []
+    (keptPart, interRelations, answers) = (nil, [], [])
     self.inverse = asking.map(\.question)
   }
 
@@ -124,7 +125,7 @@ public struct EvaluationQuestions: Sendable {
         templates.map { Question(prompt: $0.prompt(subject: fact.subject), answer: fact.answer) }
       }
     }
-    (intra, intraHeldBack) = (own(templates.used), own(templates.heldBack))
+    (intra, self.heldBack) = (own(templates.used), own(templates.heldBack))
     var inter: [Question] = []
     var ranges: [(name: String, range: Range<Int>)] = []
     let erased = Set(facts.map(\.topic))
@@ -146,7 +147,7 @@ public struct EvaluationQuestions: Sendable {
     // What the vocabulary cannot spell is no rival.
     let alike = (keepsOthers ? relation.facts : facts).compactMap { try? model.pieces(of: $0.answer).first }
     answers = Set(alike).sorted()
-    (editedSubjects, self.heldBack, inverse, sameSubject) = ([], [], [], [])
+    (editedSubjects, inverse, sameSubject) = ([], [], [])
   }
 
   /// One question of each other relation that has a fact about an edited subject; a relation of one template has none, so

@@ -85,28 +85,7 @@ public struct FactUpdate: Sendable {
     let olds = try model.factors(prompts[edited], answer: fact.answer, order: request.order)
     let questions = try EvaluationQuestions(
       updating: edit, heldBack: heldBack, in: request.catalogue, model: model, seed: request.seed)
-    let located: LocatedRelation
-    let neurons: [Neuron]
-    let found: [ValueSlot]
-    switch method {
-    case .paper:
-      let editing = try method.bound(
-        to: [edit], in: model, catalogue: request.catalogue, questions: questions, heldBack: heldBack,
-        order: request.order, seed: request.seed, threads: request.threads)
-      located = try request.locate([(fact, prompts)], progress: progress)
-      neurons = located.unsharedNeurons(of: try located.fact(fact))
-      found = try editing.valueSlots(of: neurons, in: model)
-    case .optimized(let optimization):
-      try optimization.requireLayers(model.bert.configuration.layerCount)
-      let update = try UpdateMethod.optimized(
-        optimization, [edit], in: model, catalogue: request.catalogue, questions: questions, heldBack: heldBack,
-        order: request.order, seed: request.seed, threads: request.threads)
-      let traced = update.traced(in: model, from: try NeuronSelection.lowestLayer(request, optimization))
-      let selection = try NeuronSelection(request, optimization, traced)
-      let chosen = try selection.choose(for: [edit], of: fact.relation, at: update.positions, progress: progress)
-      (located, neurons) = (chosen.located, chosen.neurons[0])
-      found = update.valueSlots(of: neurons, traced: traced)
-    }
+    let (located, neurons, found) = try choose(for: edit, judgedOn: questions, progress: progress)
     guard !neurons.isEmpty else { throw EditError.noNeurons(relation: fact.relation, subject: fact.subject) }
     let slots = try request.stored(found)
     let after = model.replacing(slots)
@@ -122,6 +101,31 @@ public struct FactUpdate: Sendable {
     return Plan(
       record: record, evaluation: evaluation, unexpectedAnswer: answered ? nil : evaluation.edited.bestBefore,
       slots: slots)
+  }
+
+  /// The neurons to edit, what was located for them, and their slots after the edit.
+  private func choose(
+    for edit: FactEdit, judgedOn questions: EvaluationQuestions, progress: (Int) -> Void
+  ) throws -> (located: LocatedRelation, neurons: [Neuron], slots: [ValueSlot]) {
+    let model = request.model
+    switch method {
+    case .paper:
+      let editing = try method.bound(
+        to: [edit], in: model, catalogue: request.catalogue, questions: questions, heldBack: heldBack,
+        order: request.order, seed: request.seed, threads: request.threads)
+      let located = try request.locate([(fact, prompts)], progress: progress)
+      let neurons = located.unsharedNeurons(of: try located.fact(fact))
+      return (located, neurons, try editing.valueSlots(of: neurons, in: model))
+    case .optimized(let optimization):
+      try optimization.requireLayers(model.bert.configuration.layerCount)
+      let update = try UpdateMethod.optimized(
+        optimization, [edit], in: model, catalogue: request.catalogue, questions: questions, heldBack: heldBack,
+        order: request.order, seed: request.seed, threads: request.threads)
+      let traced = update.traced(in: model, from: try NeuronSelection.lowestLayer(request, optimization))
+      let selection = try NeuronSelection(request, optimization, traced)
+      let chosen = try selection.choose(for: [edit], of: fact.relation, at: update.positions, progress: progress)
+      return (chosen.located, chosen.neurons[0], update.valueSlots(of: chosen.neurons[0], traced: traced))
+    }
   }
 
   /// Writes a plan's checkpoint and record, and returns the record.

@@ -50,10 +50,7 @@ public struct UpdateEvaluation: EditFigures, Hashable, Encodable {
   /// The held-back prompts, which the edit has not seen.
   public let heldBack: [PromptOutcome]
 
-  private enum CodingKeys: String, CodingKey {
-    case changeRate, successRate, paraphraseChangeRate, paraphraseSuccessRate, heldBackSuccessRate, slots, changeNorm
-    case edited, paraphrases, heldBack
-  }
+  private enum CodingKeys: String, CodingKey { case edited, paraphrases, heldBack }
 
   /// Compares two models on the prompts of an edit, and on what it should leave alone.
   ///
@@ -68,7 +65,7 @@ public struct UpdateEvaluation: EditFigures, Hashable, Encodable {
     questions: EvaluationQuestions, change: ChangeSize, order: AnswerOrder = .leftToRight,
     threads: ThreadCount = .allCores
   ) throws {
-    let all = [editedPrompt] + edit.prompts + questions.heldBack
+    let all = [editedPrompt] + edit.prompts + questions.heldBack.map(\.prompt)
     let olds = try all.map { try before.factors($0, answer: edit.fact.answer, order: order) }
     let news = try all.map { try before.factors($0, answer: edit.newAnswer, order: order) }
     let encoded = try all.map { try before.encode($0) }
@@ -107,14 +104,8 @@ public struct UpdateEvaluation: EditFigures, Hashable, Encodable {
   /// All figures side by side.
   public func encode(to encoder: any Encoder) throws {
     try sideEffects.encode(to: encoder)
+    try comparisons.encode(to: encoder)
     var container = encoder.container(keyedBy: CodingKeys.self)
-    try container.encode(changeRate, forKey: .changeRate)
-    try container.encode(successRate, forKey: .successRate)
-    try container.encode(paraphraseChangeRate, forKey: .paraphraseChangeRate)
-    try container.encode(paraphraseSuccessRate, forKey: .paraphraseSuccessRate)
-    try container.encodeIfPresent(heldBackSuccessRate, forKey: .heldBackSuccessRate)
-    try container.encode(slots, forKey: .slots)
-    try container.encode(changeNorm, forKey: .changeNorm)
     try container.encode(edited, forKey: .edited)
     try container.encode(paraphrases, forKey: .paraphrases)
     try container.encode(heldBack, forKey: .heldBack)
@@ -126,6 +117,15 @@ public struct UpdateEvaluation: EditFigures, Hashable, Encodable {
         [$0.oldProbabilityBefore, $0.oldProbabilityAfter, $0.newProbabilityBefore, $0.newProbabilityAfter]
       }
     ]
+  }
+
+  /// What compares the two models on the fact's prompts, by the names that documents have for it.
+  private var comparisons: [String: Double] {
+    [
+      "changeRate": changeRate, "successRate": successRate, "paraphraseChangeRate": paraphraseChangeRate,
+      "paraphraseSuccessRate": paraphraseSuccessRate, "heldBackSuccessRate": heldBackSuccessRate,
+      "slots": Double(slots), "changeNorm": changeNorm,
+    ].compactMapValues { $0 }
   }
 
   /// The figures that a record keeps, on the source.
@@ -143,13 +143,6 @@ public struct UpdateEvaluation: EditFigures, Hashable, Encodable {
     figures["oldProbability"] = edited.oldProbabilityAfter
     figures["newProbability"] = edited.newProbabilityAfter
     figures["newRank"] = Double(edited.newRankAfter)
-    figures["changeRate"] = changeRate
-    figures["successRate"] = successRate
-    figures["paraphraseChangeRate"] = paraphraseChangeRate
-    figures["paraphraseSuccessRate"] = paraphraseSuccessRate
-    figures["heldBackSuccessRate"] = heldBackSuccessRate
-    figures["slots"] = Double(slots)
-    figures["changeNorm"] = changeNorm
-    return figures
+    return figures.merging(comparisons) { first, _ in first }
   }
 }

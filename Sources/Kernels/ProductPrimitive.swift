@@ -1,5 +1,4 @@
 import COneDNN
-import Foundation
 
 /// One of oneDNN's products of rows with a matrix, made for one number of rows and one layout.
 ///
@@ -37,57 +36,34 @@ struct ProductPrimitive: @unchecked Sendable {
     return dnnl_engine_create(&engine, dnnl_cpu, 0) == dnnl_success ? engine : nil
   }()
 
-  private static let products = Products()
+  private static let products = MadeOnce<Shape, ProductPrimitive> { ProductPrimitive($0) }
 
-  /// Products by shape, made when first asked for; the lock guards them.
-  private final class Products: @unchecked Sendable {
-    private let lock = NSLock()
-    private var made: [Shape: ProductPrimitive?] = [:]
-
-    func product(_ shape: Shape) -> ProductPrimitive? {
-      lock.withLock {
-        if let found = made[shape] { return found }
-        let product = ProductPrimitive(shape)
-        made[shape] = product
-        return product
-      }
-    }
+  /// What a layout of rounded weights is for.
+  private struct Extents: Hashable {
+    let inputs: Int
+    let outputs: Int
   }
 
-  private static let layouts = Layouts()
-
-  /// Layouts of rounded weights by inputs and outputs, chosen when first asked for; the lock guards them.
-  private final class Layouts: @unchecked Sendable {
-    private let lock = NSLock()
-    private var chosen: [[Int]: dnnl_memory_desc_t?] = [:]
-
-    func layout(inputs: Int, outputs: Int) -> dnnl_memory_desc_t? {
-      lock.withLock {
-        if let found = chosen[[inputs, outputs]] { return found }
-        let layout = ProductPrimitive.likedLayout(inputs: inputs, outputs: outputs)
-        chosen[[inputs, outputs]] = .some(layout)
-        return layout
-      }
-    }
-  }
+  private static let layouts = MadeOnce<Extents, dnnl_memory_desc_t> { likedLayout(of: $0) }
 
   /// The product of a shape; nil where oneDNN has none that suits this CPU.
-  static func of(_ shape: Shape) -> ProductPrimitive? { products.product(shape) }
+  static func of(_ shape: Shape) -> ProductPrimitive? { products.value(for: shape) }
 
   /// The layout of bfloat16 weights, one for all matrices and products of these extents; nil where oneDNN has no such product.
   static func roundedLayout(inputs: Int, outputs: Int) -> dnnl_memory_desc_t? {
-    layouts.layout(inputs: inputs, outputs: outputs)
+    layouts.value(for: Extents(inputs: inputs, outputs: outputs))
   }
 
   /// The layout of bfloat16 weights that oneDNN likes best on this thread, which may depend on how many it may use.
-  private static func likedLayout(inputs: Int, outputs: Int) -> dnnl_memory_desc_t? {
+  private static func likedLayout(of weights: Extents) -> dnnl_memory_desc_t? {
     var any = dnnl_memory_desc_t()
-    let extents = [dnnl_dim_t(inputs), dnnl_dim_t(outputs)]
+    let extents = [dnnl_dim_t(weights.inputs), dnnl_dim_t(weights.outputs)]
     dnnl_memory_desc_init_by_tag(&any, 2, extents, dnnl_bf16, dnnl_format_tag_any)
     let likeliestRows = 64
     guard
       let description = describe(
-        matrix(likeliestRows, inputs, dnnl_bf16), any, matrix(likeliestRows, outputs, dnnl_f32), accumulating: false)
+        matrix(likeliestRows, weights.inputs, dnnl_bf16), any, matrix(likeliestRows, weights.outputs, dnnl_f32),
+        accumulating: false)
     else { return nil }
     defer { dnnl_primitive_desc_destroy(description) }
     return dnnl_primitive_desc_query_md(description, dnnl_query_weights_md, 0)?.pointee

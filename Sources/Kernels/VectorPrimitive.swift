@@ -1,5 +1,4 @@
 import COneDNN
-import Foundation
 
 /// A oneDNN operation over a run of values, which uses the widest instructions of the CPU that it finds itself on.
 ///
@@ -43,39 +42,25 @@ struct VectorPrimitive: @unchecked Sendable {
   /// Softmax, or its logarithm, of one long row, in place; nil for short rows and where oneDNN has none.
   static func softmax(count: Int, logarithm: Bool) -> VectorPrimitive? {
     guard count >= shortestSoftmax else { return nil }
-    return softmaxes.primitive(count: count, logarithm: logarithm)
+    return softmaxes.value(for: SoftmaxRow(count: count, logarithm: logarithm))
   }
 
-  private static let softmaxes = Softmaxes()
+  /// A row of so many values, and what is taken of it.
+  private struct SoftmaxRow: Hashable {
+    let count: Int
+    let logarithm: Bool
+  }
 
-  /// Softmaxes by row length, made when first asked for; the lock guards them.
-  private final class Softmaxes: @unchecked Sendable {
-    private struct Key: Hashable {
-      let count: Int
-      let logarithm: Bool
-    }
-    private let lock = NSLock()
-    private var made: [Key: VectorPrimitive?] = [:]
-
-    func primitive(count: Int, logarithm: Bool) -> VectorPrimitive? {
-      lock.withLock {
-        let key = Key(count: count, logarithm: logarithm)
-        if let found = made[key] { return found }
-        let primitive = VectorPrimitive(count: count) { values, engine in
-          var operation = dnnl_softmax_v2_desc_t()
-          guard
-            dnnl_softmax_v2_forward_desc_init(
-              &operation, dnnl_forward_inference, logarithm ? dnnl_softmax_log : dnnl_softmax_accurate, values, values,
-              0)
-              == dnnl_success
-          else { return nil }
-          var description: dnnl_primitive_desc_t?
-          return dnnl_primitive_desc_create(&description, &operation, nil, engine, nil) == dnnl_success
-            ? description : nil
-        }
-        made[key] = primitive
-        return primitive
-      }
+  private static let softmaxes = MadeOnce<SoftmaxRow, VectorPrimitive> { row in
+    VectorPrimitive(count: row.count) { values, engine in
+      var operation = dnnl_softmax_v2_desc_t()
+      let algorithm = row.logarithm ? dnnl_softmax_log : dnnl_softmax_accurate
+      guard
+        dnnl_softmax_v2_forward_desc_init(&operation, dnnl_forward_inference, algorithm, values, values, 0)
+          == dnnl_success
+      else { return nil }
+      var description: dnnl_primitive_desc_t?
+      return dnnl_primitive_desc_create(&description, &operation, nil, engine, nil) == dnnl_success ? description : nil
     }
   }
 

@@ -98,11 +98,11 @@ struct NeighboursTests {
       let coats = encoded(
         Set(["wren", "crow", "swan", "robin", "orvia", "finch"].map { shared.prompt(subject: $0) }), fixture.model)
       let all = try seen([])
-      #expect(all.own.contains(where: coats.contains) && all.2.intraHeldBack.isEmpty)
+      #expect(all.own.contains(where: coats.contains) && all.2.heldBack.isEmpty)
       let fewer = try seen([shared])
-      #expect(!fewer.own.isEmpty && fewer.2.intraHeldBack.count == relation.facts.count)
+      #expect(!fewer.own.isEmpty && fewer.2.heldBack.count == relation.facts.count)
       #expect(!(fewer.own + fewer.others).contains(where: coats.contains))
-      #expect(encoded(Set(fewer.2.intraHeldBack.map(\.prompt)), fixture.model).isSubset(of: coats))
+      #expect(encoded(Set(fewer.2.heldBack.map(\.prompt)), fixture.model).isSubset(of: coats))
     }
   }
 
