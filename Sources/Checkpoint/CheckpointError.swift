@@ -24,6 +24,8 @@ public enum CheckpointError: Error, Sendable, Hashable, CustomStringConvertible,
   case changed(path: String)
   /// The output exists already.
   case outputExists(path: String)
+  /// What would be changed is stored so that it does not come back as it was written.
+  case inexact(path: String, tensor: String, storage: String)
   /// The output would be the source.
   case outputIsSource(path: String)
   /// Results would replace a file that may be part of a model.
@@ -56,6 +58,9 @@ public enum CheckpointError: Error, Sendable, Hashable, CustomStringConvertible,
       "\(path) exists already and is not empty."
     case .outputIsSource(let path):
       "\(path) is where the source checkpoint lies, which is never overwritten; choose another directory."
+    case .inexact(let path, let tensor, let storage):
+      "\(path) stores \(tensor) rounded (\(storage)), so that a change of some values would move others; write it without that "
+        + "filter first."
     case .wouldReplace(let path):
       "\(path) lies in a model's directory and may be part of the model; choose another place for the results."
     case .cannotWrite(let path, let reason): "Cannot write \(path): \(reason)."

@@ -49,7 +49,7 @@ enum HDF5Layout {
     let storage = ([dataset.layout.description] + dataset.filters).joined(separator: ", ")
     return TensorEntry(
       name: dataset.path, canonicalName: name, shape: dataset.shape, element: dataset.elementType.description,
-      storage: storage, isUsed: false, location: location)
+      storage: storage, isUsed: false, isExact: dataset.isExact, location: location)
   }
 }
 

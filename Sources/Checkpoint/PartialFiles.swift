@@ -65,10 +65,12 @@ public enum PartialFiles {
 
   /// Puts files at their places, one after the other, where they replace what is there.
   ///
-  /// - Parameter directories: Those made for them.
+  /// - Parameters:
+  ///   - directories: Those made for them.
+  ///   - stale: Files that go once they are there.
   /// - Throws: ``CheckpointError/cannotWrite(path:reason:)``; the files from that one on stay where they were.
   public static func finish(
-    _ files: [(partial: URL, target: URL)], in directories: [String] = []
+    _ files: [(partial: URL, target: URL)], in directories: [String] = [], removing stale: [URL] = []
   ) throws(CheckpointError) {
     let failure: CheckpointError? = register.lock.withLock {
       for (partial, target) in files {
@@ -78,9 +80,30 @@ public enum PartialFiles {
         register.paths.remove(partial.path)
         register.directories.removeAll(where: directories.contains)
       }
+      for file in stale { unlink(file.path) }
+      // A place in a directory outlives a power cut only once the directory is on disk, too.
+      let places = files.map { $0.target.deletingLastPathComponent().path } + directories.map { $0 + "/.." }
+      for place in Set(places) { synchronizeDirectory(place) }
       return nil
     }
     if let failure { throw failure }
+  }
+
+  /// Waits until a file's content is on disk, so that no place is ever given to one that is not.
+  ///
+  /// - Throws: What Foundation says of a file that cannot be opened or written.
+  public static func synchronize(_ partial: URL) throws {
+    let handle = try FileHandle(forUpdating: partial)
+    try handle.synchronize()
+    try handle.close()
+  }
+
+  /// Not every file system takes it, which is no reason to fail.
+  private static func synchronizeDirectory(_ path: String) {
+    let descriptor = open(path, O_RDONLY | O_DIRECTORY)
+    guard descriptor >= 0 else { return }
+    fsync(descriptor)
+    close(descriptor)
   }
 
   /// Removes a file that will not be finished; one that is finished stays.

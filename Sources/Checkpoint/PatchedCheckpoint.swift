@@ -40,11 +40,15 @@ extension Checkpoint {
     else { throw .wouldReplace(path: url.path) }
   }
 
-  /// Refuses an output directory that ``writePatched(_:to:overwrite:beside:)`` would refuse, before any work is done.
+  /// Refuses what ``writePatched(_:to:overwrite:beside:)`` would refuse whatever the slots, before any work is done.
   ///
-  /// - Throws: ``CheckpointError/outputExists(path:)``, ``CheckpointError/outputIsSource(path:)`` or
+  /// - Throws: ``CheckpointError/inexact(path:tensor:storage:)``, ``CheckpointError/outputExists(path:)``, ``CheckpointError/outputIsSource(path:)`` or
   ///   ``CheckpointError/cannotWrite(path:reason:)``.
   public func checkOutput(_ output: URL, overwrite: Bool) throws(CheckpointError) {
+    for layer in 0..<configuration.layerCount {
+      let entry = try entry(TensorRole.output(layer: layer, configuration).description)
+      guard entry.isExact else { throw .inexact(path: weightsFile.path, tensor: entry.name, storage: entry.storage) }
+    }
     let written = output.appending(path: weightsFile.lastPathComponent)
     for (one, other) in [(output, directory), (written, weightsFile)] {
       if let one = FileState(one), let other = FileState(other), one.isSameFile(as: other) {
@@ -118,7 +122,7 @@ extension Checkpoint {
     beside document: ((_ sha256: String) throws -> (name: String, data: Data))? = nil
   ) throws(CheckpointError) -> URL {
     try checkOutput(output, overwrite: overwrite)
-    try requireStorable(slots)
+    let slots = try stored(slots)
     let files = FileManager.default
     let weights = weightsFile.lastPathComponent
     let target = output.appending(path: weights)
@@ -139,7 +143,7 @@ extension Checkpoint {
           try requireUnchanged()
           try write(slots, into: temporary)
         }
-        try Self.synchronize(temporary)
+        try PartialFiles.synchronize(temporary)
       }
       if let document, let written = partial.last?.partial {
         let (name, data) = try document(fingerprint(of: written))
@@ -147,7 +151,7 @@ extension Checkpoint {
         let temporary = PartialFiles.begin(beside: target)
         partial.insert((temporary, target), at: 0)
         try data.write(to: temporary)
-        try Self.synchronize(temporary)
+        try PartialFiles.synchronize(temporary)
       }
       // Asked for all before the first is replaced: a directory in a file's place is the one obstacle left.
       for (_, target) in partial {
@@ -158,9 +162,9 @@ extension Checkpoint {
             path: target.path, reason: "it is a directory, where a file is to be")
         }
       }
-      try PartialFiles.finish(partial, in: made)
       // A tokenizer's settings of an edit before, which the source lacks, would change how the model reads.
-      for name in Self.companions where !names.contains(name) { unlink(output.appending(path: name).path) }
+      let stale = Self.companions.filter { !names.contains($0) }
+      try PartialFiles.finish(partial, in: made, removing: stale.map { output.appending(path: $0) })
       return target
     } catch {
       for (temporary, _) in partial { PartialFiles.discard(temporary) }
@@ -254,12 +258,6 @@ extension Checkpoint {
     let files = FileManager.default
     let mode = (try files.attributesOfItem(atPath: url.path)[.posixPermissions] as? NSNumber)?.intValue ?? 0o644
     try files.setAttributes([.posixPermissions: mode | 0o600], ofItemAtPath: url.path)
-  }
-
-  private static func synchronize(_ url: URL) throws {
-    let handle = try FileHandle(forUpdating: url)
-    try handle.synchronize()
-    try handle.close()
   }
 
   private static func reason(_ error: any Error) -> String {

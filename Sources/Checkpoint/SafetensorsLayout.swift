@@ -55,7 +55,7 @@ enum SafetensorsLayout {
         ?? .dataset
       return TensorEntry(
         name: item.name, canonicalName: CheckpointFormat.canonicalName(flat: item.name), shape: item.shape,
-        element: item.elementType, storage: "contiguous", isUsed: false, location: location)
+        element: item.elementType, storage: "contiguous", isUsed: false, isExact: true, location: location)
     }
   }
 

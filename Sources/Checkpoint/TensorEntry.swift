@@ -15,6 +15,8 @@ public struct TensorEntry: Sendable {
   public let storage: String
   /// Whether the model reads it; copies, pooler and next-sentence head are not read.
   public internal(set) var isUsed: Bool
+  /// Whether values come back from the file as they were written.
+  let isExact: Bool
   let location: Location
 
   enum Location: Sendable {

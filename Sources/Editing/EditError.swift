@@ -46,6 +46,10 @@ public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, Local
   case otherNeurons(layer: Int, index: Int)
   /// The checkpoint that an edit wrote has other sizes than its source.
   case otherSizes(path: String)
+  /// The relation no longer has the facts or templates that were erased.
+  case otherRelation(String)
+  /// Fewer slots are to be moved than layers to be edited.
+  case tooFewSlots(Int, layers: Int)
   /// A checkpoint is not the one that the record names.
   case otherCheckpoint(path: String, expected: String, found: String)
 
@@ -93,6 +97,10 @@ public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, Local
       "The checkpoint changes value slot \(index) of layer \(layer), which the record does not name; was the record changed?"
     case .otherSizes(let path):
       "\(path) has other sizes than the checkpoint that was edited, so that no edit wrote it; was the record changed?"
+    case .otherRelation(let relation):
+      "\(relation) no longer has the facts and templates that the record erased; give the relations that it was made with."
+    case .tooFewSlots(let slots, let layers):
+      "\(slots) of \(layers) layers' slots leave some layer none; give \(layers) slots or more, or edit fewer layers."
     case .otherCheckpoint(let path, let expected, let found):
       "\(path) is not the checkpoint of the record: its SHA-256 begins with \(found.prefix(12)), the record's with "
         + "\(expected.prefix(12))."

@@ -145,6 +145,8 @@ public struct EditRecord: Sendable, Hashable, Codable {
   public var neurons: [Neuron]
   /// The facts an erasure was made from and is judged on: index into the relation's facts.
   public var factIndices: [Int]?
+  /// These facts; nil in records of before they were kept.
+  public var facts: [Fact]?
   /// The prompts of the updated fact, over which figures over paraphrases are; of an erasure the relation's patterns; of an
   /// update of several facts none, see ``edits``.
   public var prompts: [String]

@@ -252,15 +252,19 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     return layers.filter { $0 < upperLayers(layerCount).lowerBound }
   }
 
-  /// Refuses more upper layers than there are, and a subject's layer that is no layer below them.
+  /// Refuses more upper layers than there are, a subject's layer that is no layer below them, and fewer slots than these layers
+  /// take.
   ///
-  /// - Throws: ``EditError/tooManyLayers(_:of:)`` and ``EditError/noSubjectLayer(_:below:)``.
+  /// - Throws: ``EditError/tooManyLayers(_:of:)``, ``EditError/noSubjectLayer(_:below:)`` and
+  ///   ``EditError/tooFewSlots(_:layers:)``.
   public func requireLayers(_ layerCount: Int) throws(EditError) {
     guard layers <= layerCount else { throw .tooManyLayers(layers, of: layerCount) }
     let bound = upperLayers(layerCount).lowerBound
     if case .numbers(let numbers) = subjectLayers, let wrong = numbers.first(where: { $0 >= bound }) {
       throw .noSubjectLayer(wrong, below: bound)
     }
+    let edited = editedLayers(layerCount)
+    guard slots >= edited.count || edited.count == layers else { throw .tooFewSlots(slots, layers: edited.count) }
   }
 
   /// All layers that may be edited, of a model with so many, the lowest first.

@@ -53,7 +53,8 @@ public struct BatchUpdate: Sendable {
     let relations = try names.map { ($0, try request.catalogue.relation(named: $0)) }
     // Held back of all: relations may share wordings.
     let held = Set(relations.flatMap { $0.1.lastTemplates(heldBack) }).sorted { $0.pattern < $1.pattern }
-    let splits = Dictionary(uniqueKeysWithValues: relations.map { ($0, $1.split(holdingBack: held)) })
+    let splits = Dictionary(
+      uniqueKeysWithValues: relations.map { ($0, $1.split(holdingBack: held, in: request.model)) })
     var edits: [FactEdit] = []
     var prompts: [[String]] = []
     var topics: Set<Topic> = []
@@ -67,16 +68,18 @@ public struct BatchUpdate: Sendable {
           fact: fact, newAnswer: newAnswer, prompts: split.used.map { $0.prompt(subject: fact.subject) }))
       prompts.append(split.heldBack.map { $0.prompt(subject: fact.subject) })
     }
-    var answers: [String: String] = [:]
+    var answers: [Wording: String] = [:]
     for edit in edits {
       for prompt in edit.prompts
-      where answers.updateValue(edit.newAnswer, forKey: prompt) ?? edit.newAnswer != edit.newAnswer {
+      where answers.updateValue(edit.newAnswer, forKey: request.model.wording(prompt)) ?? edit.newAnswer
+        != edit.newAnswer
+      {
         throw EditError.contradictory(prompt: prompt)
       }
     }
     self.request = request
     self.edits = edits
-    heldBackPrompts = prompts
+    heldBackPrompts = request.model.unasked(prompts, by: edits)
     self.heldBack = held
     self.optimization = optimization
     self.isSequential = isSequential

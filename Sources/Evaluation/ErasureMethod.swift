@@ -72,8 +72,10 @@ public enum ErasureMethod: Sendable, Hashable {
   ) throws -> OptimizedErasure {
     var generator = SeededGenerator(seed: seed &+ 2)
     let neighbours = Neighbours(
-      catalogue: catalogue, excluded: questions.topics, subjects: [], heldBack: Set(heldBack), taken: questions.prompts)
-    let templates = relation.split(holdingBack: heldBack).used
+      catalogue: catalogue, excluded: questions.topics, subjects: [], heldBack: heldBack,
+      taken: questions.wordings(in: model),
+      model: model)
+    let templates = relation.split(holdingBack: heldBack, in: model).used
     var shortening = SeededGenerator(seed: seed &+ 4)
     let shortened = try neighbours.shortenedPrompts(of: facts, upTo: parameters.shortened, using: &shortening)
     let prompts = zip(facts, shortened).flatMap { fact, besides in
@@ -93,7 +95,7 @@ public enum ErasureMethod: Sendable, Hashable {
       others: try names.map {
         OptimizedErasure.OtherRelation(
           name: $0,
-          prompts: try neighbours.questions(of: $0, upTo: most, in: model, order: order, using: &generator))
+          prompts: try neighbours.questions(of: $0, upTo: most, order: order, using: &generator))
       }, neighbourShares: neighbourShares,
       optimization: parameters, threads: threads)
   }

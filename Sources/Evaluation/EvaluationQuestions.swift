@@ -28,8 +28,10 @@ public struct EvaluationQuestions: Sendable {
   /// What is asked about.
   let topics: Set<Topic>
 
-  /// The prompts asked, none of which an edit may see.
-  var prompts: Set<String> { Set((intra + heldBack + inter + sameSubject + inverse).map(\.prompt)) }
+  /// What is asked, none of which an edit may see.
+  func wordings(in model: MaskedLanguageModel) -> Set<Wording> {
+    model.wordings((intra + heldBack + inter + sameSubject + inverse).map(\.prompt))
+  }
 
   /// Number of random facts of each kind, as in the paper.
   public static let sampleSize = 5
@@ -95,7 +97,8 @@ public struct EvaluationQuestions: Sendable {
     }
     editedSubjects = EditedSubject.all(of: edits, in: catalogue)
     sameSubject = try Self.questions(
-      about: editedSubjects, in: catalogue, model: model, heldBack: heldBack, edited: Set(edits.flatMap(\.prompts)),
+      about: editedSubjects, in: catalogue, model: model, heldBack: heldBack,
+      edited: model.wordings(edits.flatMap(\.prompts)),
       using: &generator)
     intra = asked.flatMap { Self.questions($0.0, $0.1) }
     inter = others.flatMap { Self.questions($0.0, $0.1) }
@@ -119,7 +122,7 @@ public struct EvaluationQuestions: Sendable {
     in catalogue: RelationCatalogue, model: MaskedLanguageModel, seed: UInt64
   ) throws {
     var generator = SeededGenerator(seed: seed)
-    let templates = relation.split(holdingBack: heldBack)
+    let templates = relation.split(holdingBack: heldBack, in: model)
     func own(_ templates: [Template]) -> [Question] {
       facts.flatMap { fact in
         templates.map { Question(prompt: $0.prompt(subject: fact.subject), answer: fact.answer) }
@@ -154,15 +157,16 @@ public struct EvaluationQuestions: Sendable {
   /// that the edit can see that one.
   private static func questions(
     about subjects: [EditedSubject], in catalogue: RelationCatalogue, model: MaskedLanguageModel, heldBack: [Template],
-    edited: Set<String>, using generator: inout SeededGenerator
+    edited: Set<Wording>, using generator: inout SeededGenerator
   ) throws -> [Question] {
+    let unseen = model.wordings(heldBack)
     var result: [Question] = []
     for subject in subjects {
       for name in subject.otherRelations where result.count < mostOnSubjects {
         let relation = try catalogue.relation(named: name)
         // Relations may share wordings.
         let templates = relation.templates.filter {
-          !heldBack.contains($0) && !edited.contains($0.prompt(subject: subject.name))
+          !unseen.contains(model.wording($0)) && !edited.contains(model.wording($0.prompt(subject: subject.name)))
         }
         guard templates.count > 1, let template = templates.randomElement(using: &generator),
           let other = relation.facts.first(where: { $0.subject == subject.name && relation.isAskable($0, model) })

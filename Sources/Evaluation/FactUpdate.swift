@@ -54,16 +54,21 @@ public struct FactUpdate: Sendable {
     } else {
       self.method = method
     }
-    let own = Set(ownPrompts.map { $0.prompt(subject: fact.subject) })
-    self.heldBack = request.relation.lastTemplates(heldBack).filter { !own.contains($0.prompt(subject: fact.subject)) }
+    let model = request.model
+    let own = model.wordings(ownPrompts.map { $0.prompt(subject: fact.subject) })
+    self.heldBack = request.relation.lastTemplates(heldBack).filter {
+      !own.contains(model.wording($0.prompt(subject: fact.subject)))
+    }
   }
 
   /// The edit's prompts: the user's own, then one for each other template that is not held back.
   public var prompts: [String] {
+    let model = request.model
     let own = ownPrompts.map { $0.prompt(subject: fact.subject) }
+    let asked = model.wordings(own)
     return own
-      + request.relation.split(holdingBack: heldBack).used.map { $0.prompt(subject: fact.subject) }
-      .filter { !own.contains($0) }
+      + request.relation.split(holdingBack: heldBack, in: model).used.map { $0.prompt(subject: fact.subject) }
+      .filter { !asked.contains(model.wording($0)) }
   }
 
   /// Locates, edits in memory and judges.
@@ -166,20 +171,5 @@ extension MaskedLanguageModel {
     guard try pieces(of: edit.newAnswer) != (try? pieces(of: edit.fact.answer)) else {
       throw EditError.sameAnswer(edit.newAnswer, subject: edit.fact.subject, relation: edit.fact.relation)
     }
-  }
-}
-
-extension Relation {
-  /// The last templates, at most all but one.
-  func lastTemplates(_ count: Int) -> [Template] {
-    Array(templates.suffix(max(0, min(count, templates.count - 1))))
-  }
-
-  /// The templates that an edit sees and those that it does not, of which `heldBack` may name those of other relations too;
-  /// it sees the last, its own, where it would see none.
-  func split(holdingBack heldBack: [Template]) -> (used: [Template], heldBack: [Template]) {
-    let used = templates.filter { !heldBack.contains($0) }
-    guard used.isEmpty else { return (used, templates.filter(heldBack.contains)) }
-    return (Array(templates.suffix(1)), Array(templates.dropLast()))
   }
 }

@@ -11,29 +11,52 @@ struct Neighbours {
   /// Subjects that are edited: no fact about them is drawn but as one.
   let subjects: Set<String>
   /// Templates that the edit must not see.
-  let heldBack: Set<Template>
+  private let heldBack: [Template]
+  private let unseen: Set<Wording>
   /// Prompts of the edit itself and those on which it will be judged; relations may share wordings.
-  let taken: Set<String>
+  private let taken: Set<Wording>
+  /// The model that is edited.
+  private let model: MaskedLanguageModel
+
+  init(
+    catalogue: RelationCatalogue, excluded: Set<Topic>, subjects: Set<String>, heldBack: [Template],
+    taken: Set<Wording>, model: MaskedLanguageModel
+  ) {
+    self.catalogue = catalogue
+    self.excluded = excluded
+    self.subjects = subjects
+    self.heldBack = heldBack
+    unseen = model.wordings(heldBack)
+    self.taken = taken
+    self.model = model
+  }
+
+  /// The templates of a relation that the edit may see.
+  private func templates(of relation: Relation) -> [Template] {
+    relation.templates.filter { !unseen.contains(model.wording($0)) }
+  }
+
+  private func isTaken(_ prompt: String) -> Bool { taken.contains(model.wording(prompt)) }
 
   /// `same` prompts of the named relations together, and `others` of all other relations together.
   ///
   /// A fact's answer does not matter: what the model says is kept, right or wrong.
   func draw(
-    of names: [String], same: Int, others: Int, in model: MaskedLanguageModel, using generator: inout SeededGenerator
+    of names: [String], same: Int, others: Int, using generator: inout SeededGenerator
   ) throws -> [EncodedPrompt] {
     let rest = catalogue.names.filter { !names.contains($0) }
-    return try draw(names, same, model, &generator) + draw(rest, others, model, &generator)
+    return try draw(names, same, &generator) + draw(rest, others, &generator)
   }
 
   /// Prompts about an edited subject: up to `listed` of its other relations in turn, each time with another template, and
   /// up to `unlisted` of as many relations that have no facts about it.
   func draw(
-    about subject: EditedSubject, listed count: Int, unlisted: Int, in model: MaskedLanguageModel,
+    about subject: EditedSubject, listed count: Int, unlisted: Int,
     using generator: inout SeededGenerator
   ) throws -> [EncodedPrompt] {
     func prompts(_ name: String) throws -> [String] {
-      try catalogue.relation(named: name).templates.filter { !heldBack.contains($0) }
-        .map { $0.prompt(subject: subject.name) }.filter { !taken.contains($0) }.shuffled(using: &generator)
+      try templates(of: catalogue.relation(named: name)).map { $0.prompt(subject: subject.name) }
+        .filter { !isTaken($0) }.shuffled(using: &generator)
     }
     let all = try subject.otherRelations.map(prompts)
     let turns = 0..<(all.map(\.count).max() ?? 0)
@@ -54,18 +77,18 @@ struct Neighbours {
     // Nothing is drawn where nothing is wanted, so that older records draw the rest as they did.
     guard count > 0 else { return facts.map { _ in [] } }
     let relations = Dictionary(uniqueKeysWithValues: try catalogue.all.map { ($0.name, $0) })
-    let wordings = Set(relations.values.flatMap(\.templates))
+    let wordings = model.wordings(relations.values.flatMap(\.templates))
     var asked = taken
     return facts.map { fact in
-      let used = relations[fact.relation]?.split(holdingBack: Array(heldBack)).used ?? []
+      let used = relations[fact.relation]?.split(holdingBack: heldBack, in: model).used ?? []
       let variants = used.shuffled(using: &generator).map { template in
-        template.shortened.filter { !wordings.contains($0) }.shuffled(using: &generator)
+        template.shortened.filter { !wordings.contains(model.wording($0)) }.shuffled(using: &generator)
       }
       var result: [String] = []
       for turn in 0..<(variants.map(\.count).max() ?? 0) {
         for own in variants where turn < own.count && result.count < count {
           let prompt = own[turn].prompt(subject: fact.subject)
-          if asked.insert(prompt).inserted { result.append(prompt) }
+          if asked.insert(model.wording(prompt)).inserted { result.append(prompt) }
         }
       }
       return result
@@ -74,7 +97,7 @@ struct Neighbours {
 
   /// One prompt each of up to `count` edits that the model has undergone.
   func draw(
-    of earlier: [FactEdit], upTo count: Int, in model: MaskedLanguageModel, using generator: inout SeededGenerator
+    of earlier: [FactEdit], upTo count: Int, using generator: inout SeededGenerator
   ) -> [EncodedPrompt] {
     // Nothing is drawn where there is nothing, so that the rest is drawn as without.
     guard !earlier.isEmpty else { return [] }
@@ -89,11 +112,11 @@ struct Neighbours {
   ///
   /// Facts whose answer the vocabulary cannot spell are left out.
   func questions(
-    of name: String, upTo count: Int, in model: MaskedLanguageModel, order: AnswerOrder,
+    of name: String, upTo count: Int, order: AnswerOrder,
     using generator: inout SeededGenerator
   ) throws -> [AttributionTarget] {
     let relation = try catalogue.relation(named: name)
-    let templates = relation.templates.filter { !heldBack.contains($0) }
+    let templates = templates(of: relation)
     let facts = relation.facts.filter {
       !excluded.contains($0.topic) && !subjects.contains($0.subject) && model.canAnswer($0)
     }
@@ -105,7 +128,7 @@ struct Neighbours {
       for (fact, first) in facts {
         if result.count == count { return result }
         let prompt = templates[(first + turn) % templates.count].prompt(subject: fact.subject)
-        guard !taken.contains(prompt) else { continue }
+        guard !isTaken(prompt) else { continue }
         // A subject that fills all positions cannot be asked about, and is no reason to fail.
         if let asked = try? model.factors(prompt, answer: fact.answer, order: order).first { result.append(asked) }
       }
@@ -114,7 +137,7 @@ struct Neighbours {
   }
 
   private func draw(
-    _ names: [String], _ count: Int, _ model: MaskedLanguageModel, _ generator: inout SeededGenerator
+    _ names: [String], _ count: Int, _ generator: inout SeededGenerator
   ) throws -> [EncodedPrompt] {
     guard count > 0, !names.isEmpty else { return [] }
     var result: [EncodedPrompt] = []
@@ -122,12 +145,12 @@ struct Neighbours {
     let share = (count + names.count - 1) / names.count
     for name in names {
       let relation = try catalogue.relation(named: name)
-      let templates = relation.templates.filter { !heldBack.contains($0) }
+      let templates = templates(of: relation)
       let pool = relation.facts.filter { !excluded.contains($0.topic) && !subjects.contains($0.subject) }
       for fact in pool.shuffled(using: &generator).prefix(share) {
         guard let template = templates.randomElement(using: &generator) else { continue }
         let prompt = template.prompt(subject: fact.subject)
-        guard !taken.contains(prompt) else { continue }
+        guard !isTaken(prompt) else { continue }
         // A subject that fills all positions cannot be asked about, and is no reason to fail.
         if let encoded = try? model.encode(prompt) { result.append(encoded.naming(model.subject(fact.subject))) }
       }

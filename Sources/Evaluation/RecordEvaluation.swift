@@ -47,8 +47,8 @@ public struct RecordEvaluation: Sendable, Encodable {
     _ record: EditRecord, source: MaskedLanguageModel, result: MaskedLanguageModel?, catalogue: RelationCatalogue,
     threads: ThreadCount = .allCores
   ) throws {
-    try Self.requireFingerprint(record.source, source)
-    if let result, let expected = record.result { try Self.requireFingerprint(expected, result) }
+    try record.source.requireFingerprint(of: source)
+    if let result, let expected = record.result { try expected.requireFingerprint(of: result) }
     if let result, result.bert.configuration != source.bert.configuration {
       throw EditError.otherSizes(path: result.checkpoint.weightsFile.path)
     }
@@ -72,14 +72,6 @@ public struct RecordEvaluation: Sendable, Encodable {
       case .update: .batch(try judge.batch())
       case .erase: .erasure(try judge.erasure())
       }
-  }
-
-  private static func requireFingerprint(_ expected: EditRecord.Source, _ model: MaskedLanguageModel) throws {
-    let url = model.checkpoint.weightsFile
-    let found = try fingerprint(of: url)
-    guard found == expected.sha256 else {
-      throw EditError.otherCheckpoint(path: url.path, expected: expected.sha256, found: found)
-    }
   }
 
   private enum CodingKeys: String, CodingKey {
@@ -108,6 +100,19 @@ public struct RecordEvaluation: Sendable, Encodable {
     try container.encode(record.neurons, forKey: .neurons)
     try container.encode(record.seed, forKey: .seed)
     try container.encode(usedWrittenCheckpoint, forKey: .usedWrittenCheckpoint)
+  }
+}
+
+extension EditRecord.Source {
+  /// Refuses a model whose weights file is not the one meant.
+  ///
+  /// - Throws: ``EditError/otherCheckpoint(path:expected:found:)``, and what reading the file throws.
+  public func requireFingerprint(of model: MaskedLanguageModel) throws {
+    let url = model.checkpoint.weightsFile
+    let found = try fingerprint(of: url)
+    guard found == sha256 else {
+      throw EditError.otherCheckpoint(path: url.path, expected: sha256, found: found)
+    }
   }
 }
 
@@ -140,12 +145,13 @@ private struct RecordJudge {
     guard record.method.name == .optimized else { throw EditError.incompleteRecord(field: "method for several facts") }
     let (method, questions, heldBack) = try carrying(edits)
     let held = try edits.map { edit in
-      try catalogue.relation(named: edit.fact.relation).split(holdingBack: heldBack).heldBack
+      try catalogue.relation(named: edit.fact.relation).split(holdingBack: heldBack, in: source).heldBack
         .map { $0.prompt(subject: edit.fact.subject) }
     }
+    let unasked = source.unasked(held, by: edits)
     return try judge(method) {
       try BatchEvaluation(
-        before: source, after: $0, edits: edits, heldBack: held, questions: questions, change: $1, order: order,
+        before: source, after: $0, edits: edits, heldBack: unasked, questions: questions, change: $1, order: order,
         threads: threads)
     }
   }
@@ -171,8 +177,12 @@ private struct RecordJudge {
       throw EditError.incompleteRecord(field: "factIndices that fit the relation")
     }
     let facts = indices.map { relation.facts[$0] }
-    let keepsOthers = record.method.keepsOthers ?? false
     let heldBack = try heldBack()
+    let templates = relation.split(holdingBack: heldBack, in: source).used
+    guard record.facts ?? facts == facts, templates.map(\.pattern) == record.prompts else {
+      throw EditError.otherRelation(relation.name)
+    }
+    let keepsOthers = record.method.keepsOthers ?? false
     let questions = try EvaluationQuestions(
       erasing: relation, facts: facts, keepsOthers: keepsOthers, heldBack: heldBack, in: catalogue, model: source,
       seed: record.seed)

@@ -43,7 +43,7 @@ public struct RelationErasure: Sendable {
   }
 
   /// The templates that it sees.
-  public var templates: [Template] { request.relation.split(holdingBack: heldBack).used }
+  public var templates: [Template] { request.relation.split(holdingBack: heldBack, in: request.model).used }
 
   /// Facts on which an optimised erasure locates its neurons, at most.
   public static let locatedFacts = 40
@@ -106,6 +106,7 @@ public struct RelationErasure: Sendable {
       located: located,
       neurons: neurons, prompts: templates.map(\.pattern), figures: evaluation)
     record.factIndices = relation.facts.indices.filter { erased.contains(relation.facts[$0]) }
+    record.facts = judged
     record.heldBack = heldBack.isEmpty ? nil : heldBack.map(\.pattern)
     return Plan(record: record, evaluation: evaluation, slots: slots)
   }

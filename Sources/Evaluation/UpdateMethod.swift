@@ -67,8 +67,8 @@ public enum UpdateMethod: Sendable, Hashable {
     let parameters = parameters.scaled(edits: edits.count, relations: names.count, pieces: pieces)
     let subjects = Set(edits.map(\.fact.subject))
     let neighbours = Neighbours(
-      catalogue: catalogue, excluded: questions.topics, subjects: subjects, heldBack: Set(heldBack),
-      taken: questions.prompts.union(edits.flatMap(\.prompts)))
+      catalogue: catalogue, excluded: questions.topics, subjects: subjects, heldBack: heldBack,
+      taken: questions.wordings(in: model).union(model.wordings(edits.flatMap(\.prompts))), model: model)
     var shortening = SeededGenerator(seed: seed &+ 4)
     let shortened = try neighbours.shortenedPrompts(
       of: edits.map(\.fact), upTo: parameters.shortened, using: &shortening)
@@ -84,12 +84,12 @@ public enum UpdateMethod: Sendable, Hashable {
       targets: targets,
       sameSubject: try questions.editedSubjects.filter { subjects.contains($0.name) }.flatMap {
         try neighbours.draw(
-          about: $0, listed: parameters.sameSubject, unlisted: parameters.unlisted, in: model, using: &generator)
-      } + neighbours.draw(of: own, upTo: own.count, in: model, using: &generator),
+          about: $0, listed: parameters.sameSubject, unlisted: parameters.unlisted, using: &generator)
+      } + neighbours.draw(of: own, upTo: own.count, using: &generator),
       neighbours: try neighbours.draw(
-        of: names, same: parameters.sameRelation, others: parameters.otherRelations, in: model, using: &generator)
+        of: names, same: parameters.sameRelation, others: parameters.otherRelations, using: &generator)
         + neighbours.draw(
-          of: others, upTo: parameters.sameRelation + parameters.otherRelations, in: model, using: &generator),
+          of: others, upTo: parameters.sameRelation + parameters.otherRelations, using: &generator),
       optimization: parameters, threads: threads)
   }
 }

@@ -24,10 +24,10 @@ struct ProductPrimitive: @unchecked Sendable {
     case plain(stride: Int, transposing: Bool, resultStride: Int, accumulating: Bool)
   }
 
-  private let a: dnnl_memory_desc_t
-  private let weight: dnnl_memory_desc_t
-  private let result: dnnl_memory_desc_t
-  private let scratchpad: dnnl_memory_desc_t
+  private let a: Layout
+  private let weight: Layout
+  private let result: Layout
+  private let scratchpad: Layout
   private let primitive: dnnl_primitive_t
 
   /// Never changed once made, and any thread may use it.
@@ -44,56 +44,58 @@ struct ProductPrimitive: @unchecked Sendable {
     let outputs: Int
   }
 
-  private static let layouts = MadeOnce<Extents, dnnl_memory_desc_t> { likedLayout(of: $0) }
+  private static let layouts = MadeOnce<Extents, Layout> { likedLayout(of: $0) }
 
   /// The product of a shape; nil where oneDNN has none that suits this CPU.
   static func of(_ shape: Shape) -> ProductPrimitive? { products.value(for: shape) }
 
   /// The layout of bfloat16 weights, one for all matrices and products of these extents; nil where oneDNN has no such product.
-  static func roundedLayout(inputs: Int, outputs: Int) -> dnnl_memory_desc_t? {
+  static func roundedLayout(inputs: Int, outputs: Int) -> Layout? {
     layouts.value(for: Extents(inputs: inputs, outputs: outputs))
   }
 
   /// The layout of bfloat16 weights that oneDNN likes best on this thread, which may depend on how many it may use.
-  private static func likedLayout(of weights: Extents) -> dnnl_memory_desc_t? {
-    var any = dnnl_memory_desc_t()
-    let extents = [dnnl_dim_t(weights.inputs), dnnl_dim_t(weights.outputs)]
-    dnnl_memory_desc_init_by_tag(&any, 2, extents, dnnl_bf16, dnnl_format_tag_any)
+  private static func likedLayout(of weights: Extents) -> Layout? {
     let likeliestRows = 64
-    guard
-      let description = describe(
-        matrix(likeliestRows, weights.inputs, dnnl_bf16), any, matrix(likeliestRows, weights.outputs, dnnl_f32),
-        accumulating: false)
+    guard let any = Layout(any: [weights.inputs, weights.outputs], dnnl_bf16),
+      let a = Layout(rows: likeliestRows, columns: weights.inputs, dnnl_bf16),
+      let result = Layout(rows: likeliestRows, columns: weights.outputs, dnnl_f32),
+      let description = describe(a, any, result, accumulating: false)
     else { return nil }
     defer { dnnl_primitive_desc_destroy(description) }
-    return dnnl_primitive_desc_query_md(description, dnnl_query_weights_md, 0)?.pointee
+    return Layout(of: description, dnnl_query_weights_md)
   }
 
   private init?(_ shape: Shape) {
-    let accumulates: Bool
+    let found: (a: Layout?, weight: Layout?, result: Layout?)
+    var accumulates = false
     switch shape.operands {
     case .rounded:
-      guard let layout = Self.roundedLayout(inputs: shape.inputs, outputs: shape.outputs) else { return nil }
-      a = Self.matrix(shape.rows, shape.inputs, dnnl_bf16)
-      weight = layout
-      result = Self.matrix(shape.rows, shape.outputs, dnnl_f32)
-      accumulates = false
+      found = (
+        Layout(rows: shape.rows, columns: shape.inputs, dnnl_bf16),
+        Self.roundedLayout(inputs: shape.inputs, outputs: shape.outputs),
+        Layout(rows: shape.rows, columns: shape.outputs, dnnl_f32)
+      )
     case .plain(let stride, let transposing, let resultStride, let accumulating):
-      a = Self.matrix(shape.rows, shape.inputs, dnnl_f32, strides: (stride, 1))
-      weight = Self.matrix(
-        shape.inputs, shape.outputs, dnnl_f32, strides: transposing ? (1, shape.inputs) : (shape.outputs, 1))
-      result = Self.matrix(shape.rows, shape.outputs, dnnl_f32, strides: (resultStride, 1))
+      found = (
+        Layout(rows: shape.rows, columns: shape.inputs, dnnl_f32, strides: (stride, 1)),
+        Layout(
+          rows: shape.inputs, columns: shape.outputs, dnnl_f32,
+          strides: transposing ? (1, shape.inputs) : (shape.outputs, 1)),
+        Layout(rows: shape.rows, columns: shape.outputs, dnnl_f32, strides: (resultStride, 1))
+      )
       accumulates = accumulating
     }
-    guard let description = Self.describe(a, weight, result, accumulating: accumulates) else { return nil }
+    guard let a = found.a, let weight = found.weight, let result = found.result,
+      let description = Self.describe(a, weight, result, accumulating: accumulates)
+    else { return nil }
     defer { dnnl_primitive_desc_destroy(description) }
     if case .plain = shape.operands, !Self.multipliesInPlace(description) { return nil }
     var primitive: dnnl_primitive_t?
     guard dnnl_primitive_create(&primitive, description) == dnnl_success, let primitive,
-      let scratchpad = dnnl_primitive_desc_query_md(description, dnnl_query_scratchpad_md, 0)
+      let scratchpad = Layout(of: description, dnnl_query_scratchpad_md)
     else { return nil }
-    self.primitive = primitive
-    self.scratchpad = scratchpad.pointee
+    (self.a, self.weight, self.result, self.scratchpad, self.primitive) = (a, weight, result, scratchpad, primitive)
   }
 
   /// Whether a product has a kernel of its own, and is not `dnnl_sgemm` under another name.
@@ -104,45 +106,31 @@ struct ProductPrimitive: @unchecked Sendable {
     return String(cString: name).hasPrefix("brg")
   }
 
-  private static func matrix(
-    _ rows: Int, _ columns: Int, _ type: dnnl_data_type_t, strides: (Int, Int)? = nil
-  ) -> dnnl_memory_desc_t {
-    var result = dnnl_memory_desc_t()
-    let extents = [dnnl_dim_t(rows), dnnl_dim_t(columns)]
-    let strides = strides ?? (columns, 1)
-    dnnl_memory_desc_init_by_strides(&result, 2, extents, type, [dnnl_dim_t(strides.0), dnnl_dim_t(strides.1)])
-    return result
-  }
-
   private static func describe(
-    _ a: dnnl_memory_desc_t, _ weight: dnnl_memory_desc_t, _ result: dnnl_memory_desc_t, accumulating: Bool
+    _ a: Layout, _ weight: Layout, _ result: Layout, accumulating: Bool
   ) -> dnnl_primitive_desc_t? {
-    var operation = dnnl_matmul_desc_t()
-    var (a, weight, result) = (a, weight, result)
     var attributes: dnnl_primitive_attr_t?
-    guard dnnl_matmul_desc_init(&operation, &a, &weight, nil, &result) == dnnl_success,
-      dnnl_primitive_attr_create(&attributes) == dnnl_success
-    else { return nil }
+    guard dnnl_primitive_attr_create(&attributes) == dnnl_success else { return nil }
     defer { dnnl_primitive_attr_destroy(attributes) }
     dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user)
     if accumulating {
       var operations: dnnl_post_ops_t?
       guard dnnl_post_ops_create(&operations) == dnnl_success else { return nil }
       defer { dnnl_post_ops_destroy(operations) }
-      dnnl_post_ops_append_sum(operations, 1)
+      knedit_post_ops_append_sum(operations)
       dnnl_primitive_attr_set_post_ops(attributes, operations)
     }
     var description: dnnl_primitive_desc_t?
-    return dnnl_primitive_desc_create(&description, &operation, attributes, engine, nil) == dnnl_success
-      ? description : nil
+    let status = knedit_describe_product(
+      &description, engine, a.description, weight.description, result.description, attributes)
+    return status == dnnl_success ? description : nil
   }
 
   /// Multiplies; every pointer is to what the shape says.
   func apply(
     _ a: UnsafeMutableRawPointer, _ weight: UnsafeMutableRawPointer, into result: UnsafeMutableRawPointer
   ) {
-    var needed = scratchpad
-    let scratch = MatrixMemory.shared.take(byteCount: dnnl_memory_desc_get_size(&needed))
+    let scratch = MatrixMemory.shared.take(byteCount: scratchpad.byteCount)
     defer { MatrixMemory.shared.give(scratch) }
     execute(
       primitive, on: Self.engine,

@@ -23,16 +23,14 @@ public final class RoundedMatrix: @unchecked Sendable {
     guard Self.isSupported, let engine = ProductPrimitive.engine else { return nil }
     inputs = transposing ? weight.columns : weight.rows
     outputs = transposing ? weight.rows : weight.columns
-    guard let layout = ProductPrimitive.roundedLayout(inputs: inputs, outputs: outputs) else { return nil }
-    var packed = layout
-    let values = UnsafeMutableRawPointer.allocate(byteCount: dnnl_memory_desc_get_size(&packed), alignment: 64)
+    guard let packed = ProductPrimitive.roundedLayout(inputs: inputs, outputs: outputs) else { return nil }
+    let values = UnsafeMutableRawPointer.allocate(byteCount: packed.byteCount, alignment: 64)
     self.values = values
-    let extents = [dnnl_dim_t(inputs), dnnl_dim_t(outputs)]
-    var plain = dnnl_memory_desc_t()
-    dnnl_memory_desc_init_by_tag(&plain, 2, extents, dnnl_f32, transposing ? dnnl_ba : dnnl_ab)
     // Where this ends early, what is stored already is freed by `deinit`.
     var description: dnnl_primitive_desc_t?
-    guard dnnl_reorder_primitive_desc_create(&description, &plain, engine, &packed, engine, nil) == dnnl_success
+    guard
+      let plain = Layout(rows: inputs, columns: outputs, dnnl_f32, strides: transposing ? (1, inputs) : (outputs, 1)),
+      knedit_describe_reorder(&description, engine, plain.description, packed.description) == dnnl_success
     else { return nil }
     defer { dnnl_primitive_desc_destroy(description) }
     var reorder: dnnl_primitive_t?

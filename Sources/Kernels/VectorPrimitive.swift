@@ -5,7 +5,7 @@ import COneDNN
 /// Swift compiles for the least of all x86-64 CPUs; GELU and the vocabulary's softmax are where that costs most. None of
 /// these operations needs a scratchpad, so that any thread may execute one at any time.
 struct VectorPrimitive: @unchecked Sendable {
-  private let description: dnnl_memory_desc_t
+  private let layout: Layout
   private let primitive: dnnl_primitive_t
 
   /// Values of one call of GELU: little enough for the second cache, enough to make the call's own cost vanish.
@@ -14,29 +14,15 @@ struct VectorPrimitive: @unchecked Sendable {
   static let shortestSoftmax = 512
 
   /// GELU of ``geluBlock`` values, in place; nil where oneDNN has none.
-  static let gelu = VectorPrimitive(count: geluBlock) { values, engine in
-    var operation = dnnl_eltwise_desc_t()
-    guard
-      dnnl_eltwise_forward_desc_init(
-        &operation, dnnl_forward_training, dnnl_eltwise_gelu_erf, values, 0, 0) == dnnl_success
-    else { return nil }
-    var description: dnnl_primitive_desc_t?
-    return dnnl_primitive_desc_create(&description, &operation, nil, engine, nil) == dnnl_success ? description : nil
-  }
+  static let gelu = VectorPrimitive(count: geluBlock) { knedit_describe_gelu($0, $1, $2) }
 
   /// Multiplies ``geluBlock`` gradients by GELU's derivative; nil where oneDNN has none.
-  static let geluBackward = VectorPrimitive(count: geluBlock) { values, engine in
-    var up = dnnl_eltwise_desc_t()
-    var down = dnnl_eltwise_desc_t()
-    guard
-      dnnl_eltwise_forward_desc_init(&up, dnnl_forward_training, dnnl_eltwise_gelu_erf, values, 0, 0) == dnnl_success,
-      dnnl_eltwise_backward_desc_init(&down, dnnl_eltwise_gelu_erf, values, values, 0, 0) == dnnl_success
-    else { return nil }
-    var hint: dnnl_primitive_desc_t?
-    guard dnnl_primitive_desc_create(&hint, &up, nil, engine, nil) == dnnl_success else { return nil }
-    defer { dnnl_primitive_desc_destroy(hint) }
-    var description: dnnl_primitive_desc_t?
-    return dnnl_primitive_desc_create(&description, &down, nil, engine, hint) == dnnl_success ? description : nil
+  static let geluBackward = VectorPrimitive(count: geluBlock) { description, engine, values in
+    var forward: dnnl_primitive_desc_t?
+    let status = knedit_describe_gelu(&forward, engine, values)
+    guard status == dnnl_success else { return status }
+    defer { dnnl_primitive_desc_destroy(forward) }
+    return knedit_describe_gelu_backward(description, engine, values, forward)
   }
 
   /// Softmax, or its logarithm, of one long row, in place; nil for short rows and where oneDNN has none.
@@ -52,30 +38,21 @@ struct VectorPrimitive: @unchecked Sendable {
   }
 
   private static let softmaxes = MadeOnce<SoftmaxRow, VectorPrimitive> { row in
-    VectorPrimitive(count: row.count) { values, engine in
-      var operation = dnnl_softmax_v2_desc_t()
-      let algorithm = row.logarithm ? dnnl_softmax_log : dnnl_softmax_accurate
-      guard
-        dnnl_softmax_v2_forward_desc_init(&operation, dnnl_forward_inference, algorithm, values, values, 0)
-          == dnnl_success
-      else { return nil }
-      var description: dnnl_primitive_desc_t?
-      return dnnl_primitive_desc_create(&description, &operation, nil, engine, nil) == dnnl_success ? description : nil
-    }
+    VectorPrimitive(count: row.count) { knedit_describe_softmax($0, $1, $2, row.logarithm ? 1 : 0) }
   }
 
-  private init?(count: Int, _ describe: (UnsafePointer<dnnl_memory_desc_t>, dnnl_engine_t) -> dnnl_primitive_desc_t?) {
-    guard let engine = ProductPrimitive.engine else { return nil }
-    var values = dnnl_memory_desc_t()
-    let extents = [dnnl_dim_t(count)]
-    guard dnnl_memory_desc_init_by_tag(&values, 1, extents, dnnl_f32, dnnl_a) == dnnl_success,
-      let description = describe(&values, engine)
+  private init?(
+    count: Int,
+    _ describe: (UnsafeMutablePointer<dnnl_primitive_desc_t?>, dnnl_engine_t, knedit_layout_t) -> dnnl_status_t
+  ) {
+    var description: dnnl_primitive_desc_t?
+    guard let engine = ProductPrimitive.engine, let layout = Layout(count: count),
+      describe(&description, engine, layout.description) == dnnl_success
     else { return nil }
     defer { dnnl_primitive_desc_destroy(description) }
     var primitive: dnnl_primitive_t?
     guard dnnl_primitive_create(&primitive, description) == dnnl_success, let primitive else { return nil }
-    self.description = values
-    self.primitive = primitive
+    (self.layout, self.primitive) = (layout, primitive)
   }
 
   /// Works in place on as many values at `x` as it was made for.
@@ -88,6 +65,6 @@ struct VectorPrimitive: @unchecked Sendable {
 
   private func execute(_ values: [(Int32, UnsafeMutablePointer<Float>)]) {
     Kernels.execute(
-      primitive, on: ProductPrimitive.engine, values.map { ($0, description, UnsafeMutableRawPointer($1)) })
+      primitive, on: ProductPrimitive.engine, values.map { ($0, layout, UnsafeMutableRawPointer($1)) })
   }
 }

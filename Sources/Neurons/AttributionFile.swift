@@ -64,6 +64,7 @@ public final class AttributionFile: Sendable {
   /// - Throws: `HDF5Error` where not all could be written, `CheckpointError.cannotWrite` where it cannot be put there.
   public func finish() throws {
     try atPlace { () throws(HDF5Error) in try file.close() }
+    try PartialFiles.synchronize(temporary)
     try PartialFiles.finish([(temporary, target)])
   }
 }

@@ -20,11 +20,13 @@ struct AdvisedError: Error, CustomStringConvertible {
     case ModelError.notOnePiece: "--method optimized takes any"
     case LocationError.unreadable, LocationError.notLocated:
       "write one with knedit locate … --format json -o FILE"
-    case EditError.noNeurons: "give a neurons file with --neurons, or try another --rule"
+    case EditError.noNeurons: "locate with another --rule, or give other neurons with --neurons"
     case EditError.noSubjectLayer(_, below: 0): "give fewer of these with --layers"
     case EditError.doesNotHold: "--force writes it all the same"
     case EditError.beyondNumbers, EditError.noFigures:
       "a smaller --learning-rate does that, or with --method paper smaller --lambda1 and --lambda2"
+    case EditError.otherRelation: "say with --relations where they are"
+    case EditError.tooFewSlots: "--subject-layers none leaves the subject's out"
     case EditError.noOutput: "name one with --output, or only look with --dry-run"
     default: nil
     }

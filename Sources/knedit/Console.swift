@@ -12,7 +12,10 @@ enum Console {
     isatty(STDOUT_FILENO) == 1 && ProcessInfo.processInfo.environment["NO_COLOR"] == nil
     && ProcessInfo.processInfo.environment["TERM"] != "dumb"
 
-  static func bold(_ text: String) -> String { usesColour ? "\u{1b}[1m\(text)\u{1b}[0m" : text }
+  /// `text` for a terminal in bold, where no file takes the results.
+  static func bold(_ text: String, to path: String?) -> String {
+    path == nil && usesColour ? "\u{1b}[1m\(text)\u{1b}[0m" : text
+  }
 
   static func note(_ text: String) { say(text + "\n") }
 

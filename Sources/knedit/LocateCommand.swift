@@ -81,7 +81,7 @@ struct LocateCommand: ParsableCommand {
       }
       let rule = relation.steps > 0 ? "\(relation.rule), \(relation.steps) steps" : relation.rule
       let size = String(format: "%.2f", relation.meanSize)
-      return Console.bold(relation.relation) + "  \(rule), p \(String(format: "%.2f", relation.p)), "
+      return Console.bold(relation.relation, to: result.output) + "  \(rule), p \(String(format: "%.2f", relation.p)), "
         + "\(size) neurons a fact\n" + table.text
     }
     try Console.deliver(blocks.joined(separator: "\n\n"), to: result.output)

@@ -68,6 +68,11 @@ struct PerplexityCommand: ParsableCommand {
     let catalogue = try RelationCatalogue(directory: URL(filePath: directory))
     let chosen = try selecting.choose(of: relation, otherwise: catalogue.names, in: catalogue)
     let other = try edited.map { try MaskedLanguageModel(opening: URL(filePath: $0)) }
+    // What lies where the record says may be another by now; what is named here is meant.
+    if let record, model.model == nil {
+      try record.source.requireFingerprint(of: opened)
+      if let other { try record.result?.requireFingerprint(of: other) }
+    }
     let models = [opened] + (other.map { [$0] } ?? [])
     let usable = chosen.map { relation, facts in
       (relation, facts.filter { fact in models.allSatisfy { relation.isAskable(fact, $0) } })

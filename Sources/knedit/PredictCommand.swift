@@ -73,7 +73,7 @@ struct PredictCommand: ParsableCommand {
     let blocks = document.prompts.map { prompt in
       var table = Table([], right: [0])
       for answer in prompt.predictions { table.add(Console.percent(answer.probability), answer.token) }
-      return Console.bold(prompt.text) + "\n" + table.text
+      return Console.bold(prompt.text, to: result.output) + "\n" + table.text
     }
     try Console.deliver(blocks.joined(separator: "\n\n"), to: result.output)
   }

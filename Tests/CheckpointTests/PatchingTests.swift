@@ -140,6 +140,36 @@ struct PatchingTests {
     }
   }
 
+  @Test(
+    "rounds a number right behind one that the format can hardly hold", arguments: ["flat-half", "safetensors-f16"])
+  func roundingBehindSubnormal(name: String) throws {
+    try FixtureFiles.withDirectory { directory in
+      // libhdf5's own conversion drops the carry of the second and stores a half.
+      let values: [Float] = [1e-5, 0.99999, 1.5249e-5, -0.99999]
+      let slot = ValueSlot(layer: 0, index: 3, values: (0..<4).flatMap { _ in values })
+      let written = try Fixture.open(name).writePatched([slot], to: directory, overwrite: false)
+      let found = try Checkpoint.open(written).weights().valueSlot(layer: 0, index: 3)
+      #expect(found == slot.values.map { Float(Float16($0)) })
+    }
+  }
+
+  @Test("refuses to change what a filter keeps rounded, before any work is done and with nothing written")
+  func lossy() throws {
+    try FixtureFiles.withDirectory { directory in
+      let source = try Fixture.open("flat-lossy")
+      let output = directory.appending(path: "out")
+      let early = try Fixture.error { () throws(CheckpointError) in try source.checkOutput(output, overwrite: false) }
+      let late = try Fixture.error { () throws(CheckpointError) in
+        try source.writePatched([], to: output, overwrite: false)
+      }
+      for error in [early, late] {
+        guard case .inexact(_, let tensor, let storage) = error else { throw error }
+        #expect(tensor == "bert.encoder.layer.1.output.dense.weight" && storage.contains("scaleoffset"))
+      }
+      #expect(!FileManager.default.fileExists(atPath: output.path))
+    }
+  }
+
   @Test("refuses an output that is not empty, unless told to replace it; then other files stay")
   func existing() throws {
     try FixtureFiles.withDirectory { directory in

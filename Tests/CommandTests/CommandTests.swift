@@ -234,6 +234,7 @@ struct CommandTests {
       ("--rule", ["update", "--neurons", "n.json", "--rule", "riemann"]),
       ("--baseline", ["update", "--neurons", "n.json", "--baseline"]),
       ("--layers", ["update", "--neurons", "n.json", "--layers", "1"]),
+      ("--heeded", ["update", "--form", "free", "--heeded", "9"]),
       ("--subject-layers", ["update", "--neurons", "n.json", "--subject-layers", "none"]),
       ("--slots", ["erase", "--method", "paper", "--slots", "3"]), ("--top", ["erase", "--top", "3"]),
       ("--confidence", ["erase", "--confidence", "0.5"]), ("--steps", ["locate", "--baseline", "--steps", "3"]),
@@ -256,6 +257,10 @@ struct CommandTests {
         "3 at most"
       ),
       (["erase", "--relation", "R1", "-o", "never", "--hold-out", "4"], "3 at most"),
+      (
+        ["update", "--relation", "R1", "--subject", "orvia", "--to", "Corin", "-o", "never", "--slots", "1"],
+        "some layer none"
+      ),
       (["locate", "--relation", "R3"], "R3"), (["locate", "--relation", "R1", "--subject", "orvja"], "orvia"),
       (["locate", "--relation", "R1", "--facts", "nowhere.json"], "nowhere.json"),
       (["locate", "--relation", "R1", "-o", "nowhere/n.json"], "nowhere/n.json"),

@@ -12,7 +12,7 @@ import Testing
 @Suite("Neighbours and judged prompts")
 struct NeighboursTests {
   /// The fixture's model with relations in which most subjects have two answers, R1 is its own inverse in part, a subject is
-  /// in two relations, one fills all positions, and two relations share a wording.
+  /// in two relations, one fills all positions, and two relations share a wording, which they write with and without a space.
   private func withRelations(_ body: (Fixture) throws -> Void) throws {
     let facts = [
       "R1": [
@@ -27,7 +27,7 @@ struct NeighboursTests {
     let patterns = [
       "R1": ["the capital of [X] is [Y] .", "[Y] is the capital of [X] .", "the seat of [X] is in [Y] ."],
       "R2": ["a [X] is a [Y] bird .", "the [X] wears a [Y] coat ."],
-      "R3": ["the [X] wears a [Y] coat .", "[Y] feathers are from the [X] ."], "R4": ["capital of [X] is [Y] ."],
+      "R3": ["the [X] wears a [Y] coat.", "[Y] feathers are from the [X] ."], "R4": ["capital of [X] is [Y]."],
     ]
     try FixtureFiles.withDirectory { directory in
       try FileManager.default.createDirectory(
@@ -39,6 +39,11 @@ struct NeighboursTests {
       }
       try body(try Fixture(relations: directory))
     }
+  }
+
+  private func asked(_ questions: EvaluationQuestions, _ model: MaskedLanguageModel) -> Set<[Int]> {
+    let all = questions.intra + questions.heldBack + questions.inter + questions.sameSubject + questions.inverse
+    return encoded(Set(all.map(\.prompt)), model)
   }
 
   private func encoded(_ prompts: Set<String>, _ model: MaskedLanguageModel) -> Set<[Int]> {
@@ -54,7 +59,7 @@ struct NeighboursTests {
       let questions = try EvaluationQuestions(
         updating: edit, heldBack: [held], in: fixture.catalogue, model: fixture.model, seed: seed)
       #expect(questions.intra.count == 15 && !questions.inter.isEmpty && !questions.inverse.isEmpty)
-      let asked = encoded(questions.prompts, fixture.model)
+      let asked = asked(questions, fixture.model)
       #expect(questions.inter.allSatisfy { !$0.prompt.contains("orvia") })
       let update = try UpdateMethod.optimized(
         .update, [edit], in: fixture.model, catalogue: fixture.catalogue, questions: questions, heldBack: [held],
@@ -74,7 +79,7 @@ struct NeighboursTests {
       let erasure = try ErasureMethod.optimized(
         .erasure(layerCount: 2), relation, facts, keepsOthers: false, in: fixture.model, catalogue: fixture.catalogue,
         questions: questions, heldBack: [], order: .leftToRight, seed: seed, threads: ThreadCount(1))
-      let asked = encoded(questions.prompts, fixture.model)
+      let asked = asked(questions, fixture.model)
       #expect(erasure.others.contains { $0.name == "R1" })
       #expect(erasure.others.allSatisfy { $0.prompts.allSatisfy { !asked.contains($0.prompt.ids) } })
     }
@@ -153,7 +158,7 @@ struct NeighboursTests {
           .erasure(layerCount: 2), relation, facts, keepsOthers: keepsOthers, in: fixture.model,
           catalogue: fixture.catalogue, questions: questions, heldBack: [], order: .leftToRight, seed: 3,
           threads: ThreadCount(1))
-        return (erasure.others.first { $0.name == "R1" }?.prompts ?? [], encoded(questions.prompts, fixture.model))
+        return (erasure.others.first { $0.name == "R1" }?.prompts ?? [], asked(questions, fixture.model))
       }
       #expect(try others(keepsOthers: false).own.isEmpty)
       let kept = try others(keepsOthers: true)
@@ -235,7 +240,7 @@ struct NeighboursTests {
     try withRelations { fixture in
       let batch = try batch(fixture, [("R2", 1, "white"), ("R3", 1, "black")])
       #expect(batch.edits.map(\.prompts) == [["a crow is a [MASK] bird ."], ["[MASK] feathers are from the crow ."]])
-      #expect(batch.heldBackPrompts == Array(repeating: ["the crow wears a [MASK] coat ."], count: 2))
+      #expect(batch.heldBackPrompts == [["the crow wears a [MASK] coat ."], ["the crow wears a [MASK] coat."]])
     }
   }
 
@@ -248,11 +253,11 @@ struct NeighboursTests {
       let edit = FactEdit(
         fact: try fixture.catalogue.relation(named: "R2").facts[1], newAnswer: "white", prompts: prompts)
       let questions = try EvaluationQuestions(updating: edit, in: fixture.catalogue, model: fixture.model, seed: seed)
-      #expect(questions.sameSubject.allSatisfy { !prompts.contains($0.prompt) })
+      let own = encoded(Set(prompts), fixture.model)
+      #expect(encoded(Set(questions.sameSubject.map(\.prompt)), fixture.model).isDisjoint(with: own))
       let update = try UpdateMethod.optimized(
         .update, [edit], in: fixture.model, catalogue: fixture.catalogue, questions: questions, heldBack: [],
         order: .leftToRight, seed: seed, threads: ThreadCount(1))
-      let own = encoded(Set(prompts), fixture.model)
       #expect(!update.sameSubject.isEmpty)
       #expect((update.neighbours + update.sameSubject).allSatisfy { !own.contains($0.ids) })
     }
@@ -261,12 +266,25 @@ struct NeighboursTests {
   @Test("two new answers to a prompt that two relations share are refused, the same one is not")
   func contradictoryRelations() throws {
     try withRelations { fixture in
-      #expect(throws: EditError.contradictory(prompt: "the crow wears a [MASK] coat .")) {
+      #expect(throws: EditError.contradictory(prompt: "the crow wears a [MASK] coat.")) {
         try batch(fixture, [("R2", 1, "white"), ("R3", 1, "black")], heldBack: 0)
       }
       let same = try batch(fixture, [("R2", 1, "red"), ("R3", 1, "red")], heldBack: 0)
       #expect(same.edits.count == 2)
     }
+  }
+
+  @Test("no edit is judged as held back on what another one of the batch asks")
+  func unasked() throws {
+    let model = try Fixture().model
+    let edits = ["R1", "R2"].map {
+      FactEdit(
+        fact: Fact(relation: $0, subject: "crow", answer: "black"), newAnswer: "red",
+        prompts: ["the crow of \($0) is [MASK] ."])
+    }
+    #expect(
+      model.unasked([["the crow of R2 is [MASK].", "a crow is a [MASK] bird ."], []], by: edits)
+        == [["a crow is a [MASK] bird ."], []])
   }
 
   @Test("two new answers to the same prompts are refused, though the old ones differ")

@@ -12,6 +12,7 @@ import argparse
 import json
 import pathlib
 import shutil
+import struct
 
 import h5py
 import numpy as np
@@ -173,7 +174,7 @@ keras("keras-compressed", "tf_bert_for_masked_lm", plain, compressed=True)
 
 
 # --- HDF5 with PyTorch's names ------------------------------------------------------------------------------
-def flat(name, tensors, dtype, nested=False, transposed=False, rename=None):
+def flat(name, tensors, dtype, nested=False, transposed=False, rename=None, lossy=()):
     path = directory(name)
     with SmallFile(path / "tf_model.h5") if nested else h5py.File(path / "tf_model.h5", "w") as file:
         for key, value in tensors.items():
@@ -182,7 +183,9 @@ def flat(name, tensors, dtype, nested=False, transposed=False, rename=None):
                 array = np.ascontiguousarray(array.T)
             if rename:
                 key = rename(key)
-            if nested:
+            if key in lossy:
+                file.create_dataset(key, data=array.astype(dtype), chunks=array.shape, scaleoffset=4)
+            elif nested:
                 file.add(key.replace(".", "/"), array.astype(dtype))
             else:
                 file[key] = array.astype(dtype)
@@ -199,6 +202,7 @@ flat("flat-torch", {n: v for n, v in weights.items() if not n.startswith(EXTRA)}
 flat("flat-transposed", plain, "<f4", nested=True, transposed=True, rename=old_names)
 flat("flat-half", plain, "<f2")
 flat("flat-double", plain, ">f8", nested=True)
+flat("flat-lossy", plain, "<f4", lossy=["bert.encoder.layer.1.output.dense.weight"])
 
 # --- a few kilobytes that claim to be a model of terabytes ----------------------------------------------------
 path = directory("gigantic")
@@ -238,6 +242,26 @@ with SmallFile(OUT / "oddities.h5") as file:
     attributes["none"] = []
     attributes["number"] = 3
     attributes.create("not-utf-8", np.bytes_(b"\xff\xfe"))
+
+# --- datasets that claim more than is stored ---------------------------------------------------------------
+with h5py.File(OUT / "lies.h5", "w", libver="earliest", track_times=False) as file:
+    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    creation.set_layout(h5py.h5d.COMPACT)
+    h5py.h5d.create(file.id, b"compact", h5py.h5t.IEEE_F32LE, h5py.h5s.create_simple((777,)), dcpl=creation)
+    file["contiguous"] = np.ones(778, "<f4")
+    file.create_dataset("chunked", data=np.ones(779, "<f4"), chunks=(779,), compression="gzip")
+    length = file["chunked"].id.get_chunk_info(0).size
+# The older file format has no checksums over extents, nor over what the index of chunks says of their lengths.
+content = bytearray((OUT / "lies.h5").read_bytes())
+for told, claimed in ((777, 100_000), (778, 100_000), (779, 1 << 38)):
+    # An extent comes twice, as it is and as the most that it may be.
+    place = content.index(struct.pack("<QQ", told, told))
+    content[place:place + 16] = struct.pack("<QQ", claimed, claimed)
+# The first entry of an index of chunks begins with the chunk's length.
+place = content.index(b"TREE\x01") + 24
+assert struct.unpack_from("<I", content, place) == (length,)
+struct.pack_into("<I", content, place, 0xffffffff)
+(OUT / "lies.h5").write_bytes(content)
 
 # --- safetensors --------------------------------------------------------------------------------------------
 for name, dtype in (("safetensors", torch.float32), ("safetensors-f16", torch.float16),

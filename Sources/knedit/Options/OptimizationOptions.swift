@@ -162,7 +162,10 @@ struct UpdateOptimizationOptions: ParsableArguments {
   @Option(
     parsing: .unconditional,
     help: help(
-      "how many of the neighbours each step runs where it varies keys, those that the edit moves most first.", \.heeded)
+      """
+      how many of the neighbours about other subjects each step runs where it varies keys: two thirds those that the edit \
+      moves most, the rest an even choice.
+      """, \.heeded)
   )
   var heeded: Int?
 
