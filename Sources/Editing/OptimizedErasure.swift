@@ -7,7 +7,8 @@ import Neurons
 /// the relation's other answers are on the whole, while other relations stay.
 ///
 /// Minimises the mean over the relation's prompts of |ln P(t) − mean of ln P of the relation's other answers| plus weight ·
-/// mean KL(before ‖ now) over neighbours. So t ends amid the others. Where all of these together have less than
+/// mean KL(before ‖ now) over neighbours, to which ``SlotOptimization/keepsAnswers`` adds half the square of the change of ln P of
+/// their right answers. So t ends amid the others. Where all of these together have less than
 /// ``SlotOptimization/answersTogether``, the loss is by as much larger as ln of that is than ln of theirs, so that they do not go
 /// to noise. Where there
 /// are no others, and in older erasures (``Forgetting/evenShare``), it is |ln P(t) − ln m| instead, with m ``ownShare`` of an

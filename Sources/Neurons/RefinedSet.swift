@@ -42,6 +42,7 @@ public struct Refinement: Sendable {
       mean = result.isEmpty ? 0 : Double(result.reduce(0) { $0 + $1.count }) / Double(result.count)
       used = p
       if Self.wanted.contains(mean) { break }
+      // Added up as the protocol's reference does, which the last digits of p show.
       p += mean < Self.wanted.lowerBound ? -Self.step : Self.step
     }
     self.p = used
