@@ -490,6 +490,13 @@ struct CommandTests {
       #expect(recorded.status == 0 && found?.count == rises.count)
       let nothing = try Command("perplexity", "--edited", Command.model)
       #expect(nothing.status == 1 && nothing.errors.contains("--model"))
+      // Weights that have taken the place of those that the edit wrote are not passed off as its own.
+      let weights = output.appending(path: "tf_model.h5")
+      try FileManager.default.removeItem(at: weights)
+      try FileManager.default.copyItem(at: URL(filePath: Command.model).appending(path: "tf_model.h5"), to: weights)
+      let other = try Command("perplexity", "--edited", output.path)
+      #expect(other.failedPlainly && other.errors.contains("is not the checkpoint of the record"))
+      #expect(try Command(["perplexity"] + asked).status == 0, "what is named is meant")
     }
   }
 
