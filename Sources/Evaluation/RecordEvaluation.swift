@@ -72,6 +72,9 @@ public struct RecordEvaluation: Sendable, Encodable {
       case .update: .batch(try judge.batch())
       case .erase: .erasure(try judge.erasure())
       }
+    // The fingerprints were of what lay there when this began.
+    try source.checkpoint.requireUnchanged()
+    try result?.checkpoint.requireUnchanged()
   }
 
   private enum CodingKeys: String, CodingKey {

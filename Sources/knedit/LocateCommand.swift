@@ -67,6 +67,7 @@ struct LocateCommand: ParsableCommand {
       before += facts.count * relation.templates.count
     }
     try file?.finish()
+    opened.noteChange()
     let document = LocatedRelations(relations: located)
     if printing.format == .json {
       return try Console.deliver(String(decoding: document.json(), as: UTF8.self), to: result.output)

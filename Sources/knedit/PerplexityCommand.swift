@@ -93,6 +93,7 @@ struct PerplexityCommand: ParsableCommand {
         return try RelationKnowledge(
           of: relation, facts: facts, in: opened, edited: other, order: pieces, threads: model.threadCount)
       })
+    for model in models { model.noteChange() }
     if printing.format == .json {
       return try Console.deliver(String(decoding: document.json(), as: UTF8.self), to: result.output)
     }

@@ -36,3 +36,14 @@ struct ModelOptions: ParsableArguments {
     return model
   }
 }
+
+extension MaskedLanguageModel {
+  /// Says on standard error where the weights file is no longer what was opened: it is read where it lies while it is needed, so that
+  /// results may be of both.
+  func noteChange() {
+    guard (try? checkpoint.requireUnchanged()) == nil else { return }
+    Console.note(
+      "\(checkpoint.weightsFile.path) was changed or replaced while it was read, so that these results may mix two models; run "
+        + "this again.")
+  }
+}
