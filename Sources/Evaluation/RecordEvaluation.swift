@@ -248,7 +248,7 @@ extension EditRecord {
   /// The layers from which a control draws its random neurons: those that could be edited, or all for the paper's methods.
   ///
   /// Neurons that were given may lie anywhere; a control of theirs is drawn from their layers.
-  fileprivate func controlLayers(_ layerCount: Int) -> [Int] {
+  func controlLayers(_ layerCount: Int) -> [Int] {
     guard let edited = method.optimization?.editedLayers(layerCount) else { return Array(0..<layerCount) }
     let own = Set(neurons.map(\.layer))
     return own.isSubset(of: edited) ? edited : own.sorted()

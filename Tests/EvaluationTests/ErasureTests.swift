@@ -3,6 +3,7 @@ import Checkpoint
 import Editing
 import FixtureFiles
 import Foundation
+import Kernels
 import Neurons
 import Relations
 import Testing
@@ -28,8 +29,8 @@ struct ErasureTests {
       #expect(difference.slots.allSatisfy { $0.after.allSatisfy { $0 == 0 } })
       let again = try RecordEvaluation(
         EditRecord(contentsOf: output), source: fixture.model, result: MaskedLanguageModel(opening: output),
-        catalogue: fixture.catalogue)
-      #expect(abs((again.erasure?.edit.intraPerplexityAfter ?? 0) - outcome.evaluation.intraPerplexityAfter) < 1e-6)
+        catalogue: fixture.catalogue, threads: ThreadCount(2))
+      #expect(again.erasure?.edit == outcome.evaluation)
       #expect(again.erasure?.control != nil && again.update == nil)
     }
   }
@@ -214,8 +215,41 @@ struct FigureTests {
     #expect(Set(neurons).count == 40)
     #expect(neurons.allSatisfy { (0..<2).contains($0.layer) && (0..<32).contains($0.index) })
     #expect(randomNeurons(1000, in: configuration, using: &first).count == 64)
+    #expect(
+      randomNeurons(40, in: configuration, layers: [1], using: &first).map(\.layer) == Array(repeating: 1, count: 32))
     var third = SeededGenerator(seed: 4)
     #expect(neurons != randomNeurons(40, in: configuration, using: &third))
+  }
+
+  @Test("a control is drawn from the layers that were edited, of neurons that were given from theirs, or else from all")
+  func controlLayers() throws {
+    let fixture = try Fixture()
+    try FixtureFiles.withDirectory { directory in
+      var record = try fixture.update(directory.appending(path: "out")).plan().record
+      #expect(record.controlLayers(2) == [0, 1])
+      var optimization = SlotOptimization.update
+      (optimization.layers, optimization.subjectLayers) = (1, .absent)
+      record.method = .init(name: .optimized, optimization: optimization)
+      record.neurons = [Neuron(layer: 1, index: 3)]
+      #expect(record.controlLayers(2) == [1])
+      record.neurons = [Neuron(layer: 0, index: 3)]
+      #expect(record.controlLayers(2) == [0])
+    }
+  }
+
+  @Test("portability is the share of the inverse relation's prompts on which the subject comes first")
+  func portability() throws {
+    let model = try Fixture().model
+    let prompts = ["the capital of orvia is [MASK] .", "[MASK] is the capital of tamel .", "a crow is a [MASK] bird ."]
+    let said = model.bert.predict(try prompts.map { try model.encode($0) }) { model.piece($1.best) }
+    let wrong = said[0] == "Aster" ? "Corin" : "Aster"
+    let effects = try SideEffects(
+      before: model, after: model,
+      EvaluationQuestions(
+        intra: [], inter: [],
+        inverse: zip(prompts, [said[0], said[1], wrong]).map { Question(prompt: $0, answer: $1) }
+          + [Question(prompt: prompts[0], answer: wrong)]), order: .leftToRight, threads: ThreadCount(1))
+    #expect(effects.portability == (said[2] == wrong ? 0.75 : 0.5) && effects.sameRelation == nil)
   }
 
   @Test("the piece nearest to an embedding is its own, with cosine 1; a zero direction has none")
