@@ -2,6 +2,7 @@
 import argparse
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -60,12 +61,17 @@ class Measurement:
         """The templates of a relation that edits see, and of `held` {relation: {index}} those to judge on: an edit may ask
         the ones it sees with a word left out, so that none of these is judged."""
         used = [t for i, t in enumerate(self.templates[relation]) if i not in held[relation]]
-        asked = {" ".join(w[:i] + w[i + 1:]) for w in (t.split(" ") for t in used) for i in range(len(w))}
-        return used, [t for i, t in enumerate(self.templates[relation]) if i in held[relation] and t not in asked]
+        asked = {pieces(" ".join(w[:i] + w[i + 1:])) for w in (t.split(" ") for t in used) for i in range(len(w))}
+        return used, [t for i, t in enumerate(self.templates[relation]) if i in held[relation] and pieces(t) not in asked]
 
     def two_templates(self, draw):
         """Of each relation the last template and one drawn, or the last alone of few."""
         return {r: {len(t) - 1, draw.randrange(len(t) - 1)} if len(t) > 3 else {len(t) - 1} for r, t in self.templates.items()}
+
+
+def pieces(template):
+    """What a model sees of a template: words and marks, whatever space is between them."""
+    return tuple(re.findall(r"\[[XY]\]|\w+|[^\w\s]", template))
 
 
 def fill(template, subject):
