@@ -129,6 +129,8 @@ public struct EvaluationQuestions: Sendable {
       }
     }
     (intra, self.heldBack) = (own(templates.used), own(templates.heldBack))
+    // What is to be forgotten is nothing that another relation with the same wording could keep.
+    let forgotten = model.wordings((intra + self.heldBack).map(\.prompt))
     var inter: [Question] = []
     var ranges: [(name: String, range: Range<Int>)] = []
     let erased = Set(facts.map(\.topic))
@@ -140,7 +142,7 @@ public struct EvaluationQuestions: Sendable {
       }
       asked.formUnion(sample.map(\.topic))
       let start = inter.count
-      inter += sample.flatMap { Self.questions(other, $0) }
+      inter += sample.flatMap { Self.questions(other, $0) }.filter { !forgotten.contains(model.wording($0.prompt)) }
       if inter.count > start { ranges.append((name, start..<inter.count)) }
     }
     self.inter = inter

@@ -85,6 +85,21 @@ struct NeighboursTests {
     }
   }
 
+  @Test(
+    "an erasure is not judged to keep a prompt that it shall forget, though another relation asks it", arguments: 0..<3)
+  func forgotten(seed: UInt64) throws {
+    try withRelations { fixture in
+      let relation = try fixture.catalogue.relation(named: "R2")
+      let questions = try EvaluationQuestions(
+        erasing: relation, facts: relation.facts, in: fixture.catalogue, model: fixture.model, seed: seed)
+      let own = encoded(Set(questions.intra.map(\.prompt)), fixture.model)
+      let others = try #require(questions.interRelations.first { $0.name == "R3" })
+      // Of crow the feathers, of finch both.
+      #expect(others.range.count == 3)
+      #expect(encoded(Set(questions.inter.map(\.prompt)), fixture.model).isDisjoint(with: own))
+    }
+  }
+
   @Test("an erasure sees no wording that is held back, of its relation or of another one that shares it")
   func heldBackWording() throws {
     try withRelations { fixture in
