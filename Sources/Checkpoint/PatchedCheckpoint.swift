@@ -42,7 +42,8 @@ extension Checkpoint {
 
   /// Refuses what ``writePatched(_:to:overwrite:beside:)`` would refuse whatever the slots, before any work is done.
   ///
-  /// - Throws: ``CheckpointError/inexact(path:tensor:storage:)``, ``CheckpointError/outputExists(path:)``, ``CheckpointError/outputIsSource(path:)`` or
+  /// - Throws: ``CheckpointError/inexact(path:tensor:storage:)``, ``CheckpointError/outputExists(path:)``,
+  ///   ``CheckpointError/outputIsSource(path:)`` or
   ///   ``CheckpointError/cannotWrite(path:reason:)``.
   public func checkOutput(_ output: URL, overwrite: Bool) throws(CheckpointError) {
     for layer in 0..<configuration.layerCount {

@@ -100,7 +100,7 @@ public enum EditError: Error, Sendable, Hashable, CustomStringConvertible, Local
     case .otherRelation(let relation):
       "\(relation) no longer has the facts and templates that the record erased; give the relations that it was made with."
     case .tooFewSlots(let slots, let layers):
-      "\(slots) of \(layers) layers' slots leave some layer none; give \(layers) slots or more, or edit fewer layers."
+      "\(slots == 1 ? "1 slot" : "\(slots) slots") cannot be shared by the \(layers) layers that are edited; give \(layers) or more, or edit fewer layers."
     case .otherCheckpoint(let path, let expected, let found):
       "\(path) is not the checkpoint of the record: its SHA-256 begins with \(found.prefix(12)), the record's with "
         + "\(expected.prefix(12))."

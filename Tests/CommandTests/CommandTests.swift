@@ -259,7 +259,7 @@ struct CommandTests {
       (["erase", "--relation", "R1", "-o", "never", "--hold-out", "4"], "3 at most"),
       (
         ["update", "--relation", "R1", "--subject", "orvia", "--to", "Corin", "-o", "never", "--slots", "1"],
-        "some layer none"
+        "cannot be shared"
       ),
       (["locate", "--relation", "R3"], "R3"), (["locate", "--relation", "R1", "--subject", "orvja"], "orvia"),
       (["locate", "--relation", "R1", "--facts", "nowhere.json"], "nowhere.json"),
