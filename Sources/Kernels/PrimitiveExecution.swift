@@ -5,7 +5,7 @@ import COneDNN
 /// - Parameter values: What each argument is, how it lies, and where: every pointer is to as many bytes as its layout has.
 func execute(
   _ primitive: dnnl_primitive_t?, on engine: dnnl_engine_t?,
-  _ values: [(Int32, Layout, UnsafeMutableRawPointer)]
+  _ values: [(Int32, OperandLayout, UnsafeMutableRawPointer)]
 ) {
   var stream: dnnl_stream_t?
   dnnl_stream_create(&stream, engine, UInt32(dnnl_stream_default_flags.rawValue))

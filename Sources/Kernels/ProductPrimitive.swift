@@ -24,10 +24,10 @@ struct ProductPrimitive: @unchecked Sendable {
     case plain(stride: Int, transposing: Bool, resultStride: Int, accumulating: Bool)
   }
 
-  private let a: Layout
-  private let weight: Layout
-  private let result: Layout
-  private let scratchpad: Layout
+  private let a: OperandLayout
+  private let weight: OperandLayout
+  private let result: OperandLayout
+  private let scratchpad: OperandLayout
   private let primitive: dnnl_primitive_t
 
   /// Never changed once made, and any thread may use it.
@@ -44,45 +44,45 @@ struct ProductPrimitive: @unchecked Sendable {
     let outputs: Int
   }
 
-  private static let layouts = MadeOnce<Extents, Layout> { likedLayout(of: $0) }
+  private static let layouts = MadeOnce<Extents, OperandLayout> { likedLayout(of: $0) }
 
   /// The product of a shape; nil where oneDNN has none that suits this CPU.
   static func of(_ shape: Shape) -> ProductPrimitive? { products.value(for: shape) }
 
   /// The layout of bfloat16 weights, one for all matrices and products of these extents; nil where oneDNN has no such product.
-  static func roundedLayout(inputs: Int, outputs: Int) -> Layout? {
+  static func roundedLayout(inputs: Int, outputs: Int) -> OperandLayout? {
     layouts.value(for: Extents(inputs: inputs, outputs: outputs))
   }
 
   /// The layout of bfloat16 weights that oneDNN likes best on this thread, which may depend on how many it may use.
-  private static func likedLayout(of weights: Extents) -> Layout? {
+  private static func likedLayout(of weights: Extents) -> OperandLayout? {
     let likeliestRows = 64
-    guard let any = Layout(any: [weights.inputs, weights.outputs], dnnl_bf16),
-      let a = Layout(rows: likeliestRows, columns: weights.inputs, dnnl_bf16),
-      let result = Layout(rows: likeliestRows, columns: weights.outputs, dnnl_f32),
+    guard let any = OperandLayout(any: [weights.inputs, weights.outputs], dnnl_bf16),
+      let a = OperandLayout(rows: likeliestRows, columns: weights.inputs, dnnl_bf16),
+      let result = OperandLayout(rows: likeliestRows, columns: weights.outputs, dnnl_f32),
       let description = describe(a, any, result, accumulating: false)
     else { return nil }
     defer { dnnl_primitive_desc_destroy(description) }
-    return Layout(of: description, dnnl_query_weights_md)
+    return OperandLayout(of: description, dnnl_query_weights_md)
   }
 
   private init?(_ shape: Shape) {
-    let found: (a: Layout?, weight: Layout?, result: Layout?)
+    let found: (a: OperandLayout?, weight: OperandLayout?, result: OperandLayout?)
     var accumulates = false
     switch shape.operands {
     case .rounded:
       found = (
-        Layout(rows: shape.rows, columns: shape.inputs, dnnl_bf16),
+        OperandLayout(rows: shape.rows, columns: shape.inputs, dnnl_bf16),
         Self.roundedLayout(inputs: shape.inputs, outputs: shape.outputs),
-        Layout(rows: shape.rows, columns: shape.outputs, dnnl_f32)
+        OperandLayout(rows: shape.rows, columns: shape.outputs, dnnl_f32)
       )
     case .plain(let stride, let transposing, let resultStride, let accumulating):
       found = (
-        Layout(rows: shape.rows, columns: shape.inputs, dnnl_f32, strides: (stride, 1)),
-        Layout(
+        OperandLayout(rows: shape.rows, columns: shape.inputs, dnnl_f32, strides: (stride, 1)),
+        OperandLayout(
           rows: shape.inputs, columns: shape.outputs, dnnl_f32,
           strides: transposing ? (1, shape.inputs) : (shape.outputs, 1)),
-        Layout(rows: shape.rows, columns: shape.outputs, dnnl_f32, strides: (resultStride, 1))
+        OperandLayout(rows: shape.rows, columns: shape.outputs, dnnl_f32, strides: (resultStride, 1))
       )
       accumulates = accumulating
     }
@@ -93,7 +93,7 @@ struct ProductPrimitive: @unchecked Sendable {
     if case .plain = shape.operands, !Self.multipliesInPlace(description) { return nil }
     var primitive: dnnl_primitive_t?
     guard dnnl_primitive_create(&primitive, description) == dnnl_success, let primitive,
-      let scratchpad = Layout(of: description, dnnl_query_scratchpad_md)
+      let scratchpad = OperandLayout(of: description, dnnl_query_scratchpad_md)
     else { return nil }
     (self.a, self.weight, self.result, self.scratchpad, self.primitive) = (a, weight, result, scratchpad, primitive)
   }
@@ -107,7 +107,7 @@ struct ProductPrimitive: @unchecked Sendable {
   }
 
   private static func describe(
-    _ a: Layout, _ weight: Layout, _ result: Layout, accumulating: Bool
+    _ a: OperandLayout, _ weight: OperandLayout, _ result: OperandLayout, accumulating: Bool
   ) -> dnnl_primitive_desc_t? {
     var attributes: dnnl_primitive_attr_t?
     guard dnnl_primitive_attr_create(&attributes) == dnnl_success else { return nil }

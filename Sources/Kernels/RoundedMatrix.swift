@@ -29,7 +29,8 @@ public final class RoundedMatrix: @unchecked Sendable {
     // Where this ends early, what is stored already is freed by `deinit`.
     var description: dnnl_primitive_desc_t?
     guard
-      let plain = Layout(rows: inputs, columns: outputs, dnnl_f32, strides: transposing ? (1, inputs) : (outputs, 1)),
+      let plain = OperandLayout(
+        rows: inputs, columns: outputs, dnnl_f32, strides: transposing ? (1, inputs) : (outputs, 1)),
       knedit_describe_reorder(&description, engine, plain.description, packed.description) == dnnl_success
     else { return nil }
     defer { dnnl_primitive_desc_destroy(description) }

@@ -5,7 +5,7 @@ import COneDNN
 /// Swift compiles for the least of all x86-64 CPUs; GELU and the vocabulary's softmax are where that costs most. None of
 /// these operations needs a scratchpad, so that any thread may execute one at any time.
 struct VectorPrimitive: @unchecked Sendable {
-  private let layout: Layout
+  private let layout: OperandLayout
   private let primitive: dnnl_primitive_t
 
   /// Values of one call of GELU: little enough for the second cache, enough to make the call's own cost vanish.
@@ -46,7 +46,7 @@ struct VectorPrimitive: @unchecked Sendable {
     _ describe: (UnsafeMutablePointer<dnnl_primitive_desc_t?>, dnnl_engine_t, knedit_layout_t) -> dnnl_status_t
   ) {
     var description: dnnl_primitive_desc_t?
-    guard let engine = ProductPrimitive.engine, let layout = Layout(count: count),
+    guard let engine = ProductPrimitive.engine, let layout = OperandLayout(count: count),
       describe(&description, engine, layout.description) == dnnl_success
     else { return nil }
     defer { dnnl_primitive_desc_destroy(description) }

@@ -15,9 +15,9 @@ struct DrawnNeighboursTests {
     ["orvia", "tamel", "quend"].map { bird + " " + $0 }
   }
 
-  /// A directory with three relations of fifteen facts each, whose answers are what the fixture's random model says in each
+  /// A request in three relations of fifteen facts each, whose answers are what the fixture's random model says in each
   /// relation's first wording.
-  private func withRelations(_ body: (URL) throws -> Void) throws {
+  private func withRelations(_ body: (Fixture, EditRequest, _ relations: URL) throws -> Void) throws {
     let patterns = [
       "R1": ["the capital of [X] is [Y] .", "[Y] is the capital of [X] .", "the seat of [X] is in [Y] ."],
       "R2": ["a [X] is a [Y] bird .", "the [X] wears a [Y] coat ."],
@@ -37,7 +37,8 @@ struct DrawnNeighboursTests {
         try Data(lines.joined(separator: "\n").utf8).write(to: relations.appending(path: "patterns/\(name).jsonl"))
       }
       try JSONEncoder().encode(facts).write(to: relations.appending(path: "facts.json"))
-      try body(directory)
+      let fixture = try Fixture(relations: relations)
+      try body(fixture, fixture.request(directory.appending(path: "out")), relations)
     }
   }
 
@@ -57,9 +58,7 @@ struct DrawnNeighboursTests {
 
   @Test("the record of an update draws the same neighbours, and gives the same figures bit for bit")
   func updateAgain() throws {
-    try withRelations { directory in
-      let fixture = try Fixture(relations: directory.appending(path: "relations"))
-      let request = try fixture.request(directory.appending(path: "out"))
+    try withRelations { fixture, request, _ in
       let fact = request.relation.facts[0]
       let plan = try FactUpdate(
         request: request, fact: fact, newAnswer: answer(unlike: fact), ownPrompts: [], method: .optimized(update),
@@ -79,9 +78,7 @@ struct DrawnNeighboursTests {
 
   @Test("the record of an erasure keeps how its neighbours were divided, and gives the same figures bit for bit")
   func erasureAgain() throws {
-    try withRelations { directory in
-      let fixture = try Fixture(relations: directory.appending(path: "relations"))
-      let request = try fixture.request(directory.appending(path: "out"))
+    try withRelations { fixture, request, _ in
       let plan = try RelationErasure(
         request: request, facts: request.relation.facts, method: .optimized(erasure)
       ).plan()
@@ -101,10 +98,7 @@ struct DrawnNeighboursTests {
 
   @Test("an erasure is not judged on other facts or wordings than its record has, though the numbers of the facts fit")
   func changedRelation() throws {
-    try withRelations { directory in
-      let relations = directory.appending(path: "relations")
-      let fixture = try Fixture(relations: relations)
-      let request = try fixture.request(directory.appending(path: "out"))
+    try withRelations { fixture, request, relations in
       let record = try RelationErasure(
         request: request, facts: [request.relation.facts[3]], keepsOthers: true, method: .paper(top: 2, fill: .zero)
       ).plan().record
@@ -129,9 +123,7 @@ struct DrawnNeighboursTests {
 
   @Test("what an update takes from other facts falls short of its limits, by those that were answered rightly")
   func limitsOfUpdate() throws {
-    try withRelations { directory in
-      let fixture = try Fixture(relations: directory.appending(path: "relations"))
-      let request = try fixture.request(directory.appending(path: "out"))
+    try withRelations { fixture, request, _ in
       let fact = request.relation.facts[0]
       let plan = try FactUpdate(
         request: request, fact: fact, newAnswer: answer(unlike: fact), ownPrompts: [],
@@ -150,9 +142,7 @@ struct DrawnNeighboursTests {
 
   @Test("what an erasure takes from other relations, and from the relation's other facts, falls short of its limits")
   func limitsOfErasure() throws {
-    try withRelations { directory in
-      let fixture = try Fixture(relations: directory.appending(path: "relations"))
-      let request = try fixture.request(directory.appending(path: "out"))
+    try withRelations { fixture, request, _ in
       let plan = try RelationErasure(
         request: request, facts: Array(request.relation.facts.prefix(2)), keepsOthers: true,
         method: .paper(top: 60, fill: .unk)

@@ -3,7 +3,7 @@ import COneDNN
 /// How the values of an operand of oneDNN lie in memory.
 ///
 /// Never changes once made, so that any thread may use it.
-final class Layout: @unchecked Sendable {
+final class OperandLayout: @unchecked Sendable {
   let description: knedit_layout_t
 
   private init?(_ description: knedit_layout_t?) {
