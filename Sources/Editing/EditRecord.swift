@@ -131,6 +131,8 @@ public struct EditRecord: Sendable, Hashable, Codable {
   public var result: Source?
   /// The relations directory, as the user gave it.
   public var relations: String
+  /// SHA-256 of what these hold, as `RelationCatalogue.fingerprint()` has it; nil in records of before this was kept.
+  public var relationsFingerprint: String?
   /// The relation's name; of an update of facts of several, theirs with commas between them.
   public var relation: String
   /// The fact that was updated.

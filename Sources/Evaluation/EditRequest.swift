@@ -95,11 +95,13 @@ public struct EditRequest: Sendable {
     prompts: [String], figures: some EditFigures
   ) throws -> EditRecord {
     try figures.requireNumbers()
-    return EditRecord(
+    var record = EditRecord(
       tool: tool, machine: machine, kind: kind, source: try source(), relations: relationsPath, relation: relation,
       method: method, location: EditRecord.Location(located), neurons: neurons, prompts: prompts,
       order: order == .leftToRight ? nil : order, seed: seed, before: figures.recordedBefore,
       after: figures.recordedAfter)
+    record.relationsFingerprint = try catalogue.fingerprint()
+    return record
   }
 
   /// Refuses an output that may not be written, before any work is done.
@@ -145,6 +147,13 @@ public struct EditRequest: Sendable {
     }
     return record
   }
+}
+
+extension RelationCatalogue {
+  /// SHA-256 of names, templates and facts of all relations, whatever the form of the files that hold them.
+  ///
+  /// - Throws: `RelationError` when a relation's patterns are missing or malformed.
+  public func fingerprint() throws -> String { try sha256(of: canonicalBytes()) }
 }
 
 extension BERTConfiguration {

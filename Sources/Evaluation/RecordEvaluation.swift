@@ -14,6 +14,10 @@ public struct RecordEvaluation: Sendable, Encodable {
   public let record: EditRecord
   /// Whether the written checkpoint was judged; otherwise the edit was made again in memory.
   public let usedWrittenCheckpoint: Bool
+  /// Whether the relations are as the edit found them; nil where the record does not tell.
+  ///
+  /// Where they are not, other facts may be drawn from them.
+  public let usedRecordedRelations: Bool?
   /// An edit's figures, and those of the same edit made on as many random neurons.
   public struct Pair<Evaluation: Sendable>: Sendable {
     /// The edit.
@@ -65,6 +69,8 @@ public struct RecordEvaluation: Sendable, Encodable {
     }
     self.record = record
     usedWrittenCheckpoint = result != nil
+    let relations = try catalogue.fingerprint()
+    usedRecordedRelations = record.relationsFingerprint.map { $0 == relations }
     let judge = RecordJudge(record: record, source: source, result: result, catalogue: catalogue, threads: threads)
     judgement =
       switch record.kind {
@@ -78,7 +84,8 @@ public struct RecordEvaluation: Sendable, Encodable {
   }
 
   private enum CodingKeys: String, CodingKey {
-    case schema, kind, relation, fact, newAnswer, method, neurons, seed, usedWrittenCheckpoint, control
+    case schema, kind, relation, fact, newAnswer, method, neurons, seed, usedWrittenCheckpoint, usedRecordedRelations,
+      control
   }
 
   /// The figures at the top level, the control's under `control`.
@@ -103,6 +110,7 @@ public struct RecordEvaluation: Sendable, Encodable {
     try container.encode(record.neurons, forKey: .neurons)
     try container.encode(record.seed, forKey: .seed)
     try container.encode(usedWrittenCheckpoint, forKey: .usedWrittenCheckpoint)
+    try container.encodeIfPresent(usedRecordedRelations, forKey: .usedRecordedRelations)
   }
 }
 

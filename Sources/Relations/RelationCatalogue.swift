@@ -77,6 +77,30 @@ public struct RelationCatalogue: Sendable {
     }
   }
 
+  /// What edits draw from, in the order of `names`: each relation's name, templates and facts, every text behind its length in
+  /// bytes and every list behind its length, so that no two catalogues that differ have the same.
+  ///
+  /// - Throws: `RelationError` when a relation's patterns are missing or malformed.
+  package func canonicalBytes() throws(RelationError) -> Data {
+    var result = Data()
+    func append(_ count: Int) { result.append(contentsOf: "\(count) ".utf8) }
+    func append(_ text: String) {
+      append(text.utf8.count)
+      result.append(contentsOf: text.utf8)
+    }
+    for relation in try all {
+      append(relation.name)
+      append(relation.templates.count)
+      for template in relation.templates { append(template.pattern) }
+      append(relation.facts.count)
+      for fact in relation.facts {
+        append(fact.subject)
+        append(fact.answer)
+      }
+    }
+    return result
+  }
+
   private static let factsLayout = "{relation: [[subject, answer], …]} with both as strings"
 
   private func resolve(_ wanted: String) throws(RelationError) -> String {

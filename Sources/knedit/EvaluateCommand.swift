@@ -48,6 +48,11 @@ struct EvaluateCommand: ParsableCommand {
     if written == nil, !printing.quiet {
       Console.note("The written checkpoint is not at hand; the edit was made again in memory.")
     }
+    if evaluation.usedRecordedRelations == false, !printing.quiet {
+      Console.note(
+        "The relations in \(relations.relativePath) have changed since the edit was made, so that other facts may be drawn from them."
+      )
+    }
     if printing.format == .json {
       return try Console.deliver(String(decoding: evaluation.json(), as: UTF8.self), to: result.output)
     }

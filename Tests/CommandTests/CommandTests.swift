@@ -408,7 +408,12 @@ struct CommandTests {
       try FileManager.default.removeItem(at: relations)
       let run = try Command("evaluate", output)
       #expect(run.failedPlainly && run.errors.contains("--relations"), "\(run.errors)")
-      #expect(try Command("evaluate", output, "--relations", Command.relations, "--quiet").status == 0)
+      let moved = try Command("evaluate", output, "--relations", Command.relations)
+      #expect(moved.status == 0 && !moved.errors.contains("have changed"))
+      try FileManager.default.copyItem(atPath: Command.relations, toPath: relations.path)
+      try Data(#"{"pattern": "[X] of [Y]"}"#.utf8).write(to: relations.appending(path: "patterns/R2.jsonl"))
+      let changed = try Command("evaluate", output)
+      #expect(changed.status == 0 && changed.errors.contains("have changed"))
     }
   }
 

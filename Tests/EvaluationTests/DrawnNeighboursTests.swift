@@ -106,11 +106,15 @@ struct DrawnNeighboursTests {
       let facts = try JSONDecoder().decode([String: [[String]]].self, from: Data(contentsOf: file))
       var changed = facts
       changed["R1"]?.insert(["lisk", "Dovar"], at: 0)
-      func judge() throws {
-        _ = try RecordEvaluation(
+      @discardableResult func judge() throws -> RecordEvaluation {
+        try RecordEvaluation(
           record, source: fixture.model, result: nil, catalogue: RelationCatalogue(directory: relations))
       }
-      try judge()
+      #expect(try judge().usedRecordedRelations == true)
+      var more = facts
+      more["R2"]?.append(["lisk", "Dovar"])
+      try JSONEncoder().encode(more).write(to: file)
+      #expect(try judge().usedRecordedRelations == false)
       try JSONEncoder().encode(changed).write(to: file)
       #expect(throws: EditError.otherRelation("R1")) { try judge() }
       try JSONEncoder().encode(facts).write(to: file)
