@@ -23,3 +23,5 @@ step 'What changed in the file'
 differ "$out/erase-currency"
 step 'Judge the erasure, beside the same edit on random neurons'
 "$knedit" evaluate "$out/erase-currency"
+step 'Ask both checkpoints all facts of all relations'
+"$knedit" perplexity --edited "$out/erase-currency"
