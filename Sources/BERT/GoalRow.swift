@@ -25,14 +25,16 @@ struct GoalRow {
     var isSloping = true
     /// What becomes of the answer that the goal names.
     var answer: SlotGradients.Answer?
+    /// Of an answer that is kept, by how much its ln P has changed.
+    var change: Double?
   }
 
-  /// The loss of `wanted`, whose gradient takes the place of P.
-  func judge(_ wanted: OutputGoal.Wanted) -> Judged {
+  /// The loss of `wanted`, whose gradient, less `pull` times that of ln P of an answer that is kept, takes the place of P.
+  func judge(_ wanted: OutputGoal.Wanted, pull: Double) -> Judged {
     switch wanted {
     case .answer(let piece, let least): answer(column(of: piece), atLeast: least)
-    case .unchanged: unchanged(keeping: nil)
-    case .keeping(let piece): unchanged(keeping: column(of: piece))
+    case .unchanged: unchanged(keeping: nil, pull: 0)
+    case .keeping(let piece): unchanged(keeping: column(of: piece), pull: pull)
     case .level(let piece, let probability): level(column(of: piece), at: probability)
     case .amid(let piece, let others, let together):
       amid(column(of: piece), others: others.map(column(of:)), together: together)
@@ -46,19 +48,22 @@ struct GoalRow {
     return Judged(loss: max(0, missing), isSloping: missing > 0, answer: said)
   }
 
-  private func unchanged(keeping column: Int?) -> Judged {
+  private func unchanged(keeping column: Int?, pull: Double) -> Judged {
     let (now, own) = (before.rows(row, count: 1), gradients.rows(row, count: 1))
     var loss = negativeEntropies[row] - dot(now, logs.rows(row, count: 1))
+    var change: Double?
     // Where ½ (ln P − ln P before)² is added, by its slope: change · (1 at the piece − P).
     if let column {
       let was = max(before[row, column], .leastNormalMagnitude)
-      let change = Double(logs[row, column]) - log(Double(was))
-      loss += change * change / 2
-      scale(own, by: Float(1 - change))
-      gradients[row, column] += Float(change)
+      let found = Double(logs[row, column]) - log(Double(was))
+      loss += found * found / 2
+      let slope = found - pull
+      scale(own, by: Float(1 - slope))
+      gradients[row, column] += Float(slope)
+      change = found
     }
     add(now, times: -1, to: own)
-    return Judged(loss: loss)
+    return Judged(loss: loss, change: change)
   }
 
   private func level(_ column: Int, at wanted: Double) -> Judged {

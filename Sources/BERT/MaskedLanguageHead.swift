@@ -120,20 +120,18 @@ struct MaskedLanguageHead {
   /// A logit that no piece has, so that e to it is nothing beside any other's.
   private static let excluded: Float = -1e30
 
-  /// The goals' weighted loss, P of each wanted answer and whether it is the likeliest, and the loss's gradient with respect
-  /// to the states `[goals, hidden]`.
+  /// The goals' weighted loss, what was found of each, and the loss's gradient with respect to the states `[goals, hidden]`.
   ///
   /// - Parameters:
   ///   - neighbourFactor: What the weights of goals that nothing should change are multiplied with.
+  ///   - pulls: See ``SlotObjective/evaluate(_:neighbourFactor:pulls:)``.
   ///   - columns: The column of each word piece in this head's logits.
   ///   - before: The distributions that ``OutputGoal/Wanted/unchanged`` means, `[goals, pieces]`.
   ///   - negativeEntropies: Σ p · ln p of each.
   func goalGradient(
-    _ states: Matrix, _ goals: [OutputGoal], neighbourFactor: Double, columns: [Int: Int], before: Matrix,
-    negativeEntropies: [Double]
-  ) -> (
-    loss: Double, answers: [SlotGradients.Answer?], gradient: Matrix
-  ) {
+    _ states: Matrix, _ goals: [OutputGoal], neighbourFactor: Double, pulls: [Double], columns: [Int: Int],
+    before: Matrix, negativeEntropies: [Double]
+  ) -> (loss: Double, found: [GoalRow.Judged], gradient: Matrix) {
     let tape = Tape(rows: states.rows, hidden: states.columns)
     let logs = logits(states.all, tape: tape)
     let distribution = Matrix(unfilled: logs.rows, columns: logs.columns)
@@ -141,19 +139,20 @@ struct MaskedLanguageHead {
     softmax(distribution.all)
     logSoftmax(logs.all)
     var loss = 0.0
-    var answers: [SlotGradients.Answer?] = []
+    var found: [GoalRow.Judged] = []
     for (row, goal) in goals.enumerated() {
+      let pull = goal.relation.map { $0 < pulls.count ? pulls[$0] : 0 } ?? 0
       let judged = GoalRow(
         row: row, logs: logs, gradients: distribution, before: before, negativeEntropies: negativeEntropies,
         columns: columns
-      ).judge(goal.wanted)
+      ).judge(goal.wanted, pull: pull)
       let weight = goal.weight * (goal.wantsNoChange ? neighbourFactor : 1)
       loss += weight * judged.loss
-      answers.append(judged.answer)
+      found.append(judged)
       scale(distribution.rows(row, count: 1), by: judged.isSloping ? Float(weight) : 0)
     }
     let gradient = Matrix(rows: states.rows, columns: states.columns)
     backward(distribution.all, tape: tape, into: gradient.all)
-    return (loss, answers, gradient)
+    return (loss, found, gradient)
   }
 }

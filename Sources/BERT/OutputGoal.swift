@@ -25,6 +25,9 @@ public struct OutputGoal: Sendable {
   public let weight: Double
   /// Whether the prompt asks something about a subject of which something else is edited.
   public let isAboutEditedSubject: Bool
+  /// Of ``Wanted/keeping(_:)``, which relation the prompt is of, counted from 0, where the answers of one are held on the mean as
+  /// well; see ``SlotObjective/evaluate(_:neighbourFactor:pulls:)``.
+  public let relation: Int?
 
   /// Whether its loss is about the whole vocabulary.
   var looksAtAll: Bool { if case .amid(_, _, let together) = wanted { together > 0 } else { false } }
@@ -41,10 +44,13 @@ public struct OutputGoal: Sendable {
   public var wantsAnswer: Bool { if case .answer = wanted { true } else { false } }
 
   /// A goal for one prompt.
-  public init(prompt: EncodedPrompt, wanted: Wanted, weight: Double, isAboutEditedSubject: Bool = false) {
+  public init(
+    prompt: EncodedPrompt, wanted: Wanted, weight: Double, isAboutEditedSubject: Bool = false, relation: Int? = nil
+  ) {
     self.prompt = prompt
     self.wanted = wanted
     self.weight = weight
     self.isAboutEditedSubject = isAboutEditedSubject
+    self.relation = relation
   }
 }

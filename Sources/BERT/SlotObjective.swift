@@ -9,6 +9,8 @@ public struct SlotGradients: Sendable {
   public let loss: Double
   /// What becomes of the answer that a goal names; nil where it names none.
   public let answers: [Answer?]
+  /// Of each goal that keeps an answer, by how much this answer's ln P has changed; nil for the others.
+  public let changes: [Double?]
   /// ∂loss/∂slot, `[hidden]` each.
   public let gradients: [[Float]]
 
@@ -43,6 +45,9 @@ public struct SlotGradients: Sendable {
 /// which makes the decoder cheap; ``misled(_:leavingOut:)`` tells where that misleads. Judge the outcome on
 /// predictions over the whole vocabulary.
 public struct SlotObjective: Sendable {
+  /// What is asked.
+  public var goals: [OutputGoal] { traced.goals }
+
   private let traced: TracedGoals
   private let slots: [(layer: Int, index: Int)]
   private let parts: [Part]
@@ -178,19 +183,21 @@ public struct SlotObjective: Sendable {
 
   /// The loss and its gradients when each slot has moved by `changes`, `[hidden]` each, in the order of the slots.
   ///
-  /// - Parameter neighbourFactor: What the weights of goals that nothing should change are multiplied with.
-  public func evaluate(_ changes: [[Float]], neighbourFactor: Double = 1) -> SlotGradients {
+  /// - Parameters:
+  ///   - neighbourFactor: What the weights of goals that nothing should change are multiplied with.
+  ///   - pulls: By ``OutputGoal/relation``, how hard answers that are kept are pulled up: times weight and factor, the gradients
+  ///     are those of the loss less the pull times ln P of the answer. The loss is told without that.
+  public func evaluate(_ changes: [[Float]], neighbourFactor: Double = 1, pulls: [Double] = []) -> SlotGradients {
     let byLayer = Dictionary(grouping: slots.indices, by: { slots[$0].layer })
     let (model, moves) = (traced.model, moves(changes))
     let results = concurrently(traced.groups.count, threads: traced.threads) { group in
       let (stage, part) = (traced.stages[group], parts[group])
       let (states, ascent) = stage.up(model, moves, keys: part.keys)
       let (head, columns) = part.looksAtAll ? (model.head, allColumns) : (head, columns)
-      let (loss, answers, gradient) = head.goalGradient(
-        states, Array(traced.goals[traced.groups[group]]), neighbourFactor: neighbourFactor, columns: columns,
-        before: part.before, negativeEntropies: part.negativeEntropies)
-      return PartialGradients(
-        loss: loss, answers: answers, byLayer: stage.down(model, moves, gradient, ascent))
+      let (loss, found, gradient) = head.goalGradient(
+        states, Array(traced.goals[traced.groups[group]]), neighbourFactor: neighbourFactor, pulls: pulls,
+        columns: columns, before: part.before, negativeEntropies: part.negativeEntropies)
+      return PartialGradients(loss: loss, found: found, byLayer: stage.down(model, moves, gradient, ascent))
     }
     var gradients = slots.map { _ in [Float]() }
     for (layer, positions) in byLayer {
@@ -198,8 +205,10 @@ public struct SlotObjective: Sendable {
       for result in results { if let own = result.byLayer[layer] { add(own.all, to: sum.all) } }
       for (row, position) in positions.enumerated() { gradients[position] = sum.rows(row, count: 1).values }
     }
+    let found = results.flatMap(\.found)
     return SlotGradients(
-      loss: results.reduce(0) { $0 + $1.loss }, answers: results.flatMap(\.answers), gradients: gradients)
+      loss: results.reduce(0) { $0 + $1.loss }, answers: found.map(\.answer), changes: found.map(\.change),
+      gradients: gradients)
   }
 
   /// What a group of prompts adds to the loss and its gradients, per layer `[slots, hidden]`.
@@ -207,7 +216,7 @@ public struct SlotObjective: Sendable {
   /// Only read once it is made, hence safe to hand to another thread.
   private struct PartialGradients: @unchecked Sendable {
     let loss: Double
-    let answers: [SlotGradients.Answer?]
+    let found: [GoalRow.Judged]
     let byLayer: [Int: Matrix]
   }
 }

@@ -98,7 +98,7 @@ public struct TracedGoals: Sendable {
         let goal = goals[$0.goal]
         return OutputGoal(
           prompt: goal.prompt, wanted: goal.wanted, weight: goal.weight * $0.factor,
-          isAboutEditedSubject: goal.isAboutEditedSubject)
+          isAboutEditedSubject: goal.isAboutEditedSubject, relation: goal.relation)
       }, from: lowestLayer, following: following, threads: threads)
   }
 

@@ -110,30 +110,30 @@ public struct OptimizedErasure: EditingMethod {
   ) rethrows -> Choice {
     let count = optimization.otherRelations
     var tried = 0
-    func erase(beside neighbours: [AttributionTarget], _ shares: [String: Int]?) throws -> Choice {
+    func erase(beside neighbours: [[AttributionTarget]], _ shares: [String: Int]?) throws -> Choice {
       let (chosen, slots) = try self.erase(optimization, targets, beside: neighbours, model, lowestLayer, neurons) {
         progress(tried + $0, tried + optimization.steps)
       }
       return Choice(neurons: chosen, slots: slots, neighbourShares: shares)
     }
     func erase(_ shares: [String: Int]) throws -> Choice {
-      try erase(beside: knownFirst(others.map { shares[$0.name] ?? 0 }, in: model).flatMap { $0 }, shares)
+      try erase(beside: knownFirst(others.map { shares[$0.name] ?? 0 }, in: model), shares)
     }
     if let neighbourShares { return try erase(neighbourShares) }
     guard count > 0 else { return try erase(beside: [], nil) }
     guard others.reduce(0, { $0 + $1.prompts.count }) > count, others.count > 1 else {
-      return try erase(beside: others.flatMap(\.prompts), nil)
+      return try erase(beside: others.map(\.prompts), nil)
     }
     func share(_ whole: Int, upTo most: Int = .max) -> Int { max(1, min(most, Int(Self.trialShare * Double(whole)))) }
     let each = max(1, share(count, upTo: Self.mostTried.neighbours) / others.count)
     let sample = knownFirst(others.map { _ in 2 * each }, in: model)
     var trial = optimization
     trial.steps = share(optimization.steps, upTo: Self.mostTried.steps)
-    // A weight that grew would hide what is disturbed.
-    trial.largestNeighbourWeight = nil
+    // A weight that grew, or a pull, would hide what is disturbed.
+    (trial.largestNeighbourWeight, trial.pullRate) = (nil, nil)
     let asked = share(min(targets.count, optimization.erasedPromptsPerStep ?? targets.count))
     let first = try self.erase(
-      trial, Array(targets.prefix(asked)), beside: sample.flatMap { $0.prefix(each) }, model, lowestLayer, neurons
+      trial, Array(targets.prefix(asked)), beside: sample.map { Array($0.prefix(each)) }, model, lowestLayer, neurons
     ) { progress($0, trial.steps + optimization.steps) }
     tried = trial.steps
     // What it did not see tells more; a relation that has no more is judged by what there is.
@@ -142,8 +142,16 @@ public struct OptimizedErasure: EditingMethod {
     return try erase(Dictionary(uniqueKeysWithValues: zip(others.map(\.name), shares)))
   }
 
+  /// A prompt of another relation, which stays as it is.
+  struct Neighbour {
+    /// What is asked, with its right answer.
+    let target: AttributionTarget
+    /// Which of ``others`` it is of.
+    let relation: Int
+  }
+
   private func erase(
-    _ optimization: SlotOptimization, _ targets: [AttributionTarget], beside neighbours: [AttributionTarget],
+    _ optimization: SlotOptimization, _ targets: [AttributionTarget], beside neighbours: [[AttributionTarget]],
     _ model: MaskedLanguageModel, _ lowestLayer: Int, _ neurons: (TracedGoals, Range<Int>) throws -> [Neuron],
     progress: (Int) -> Void
   ) rethrows -> (neurons: [Neuron], slots: [ValueSlot]) {
@@ -154,6 +162,9 @@ public struct OptimizedErasure: EditingMethod {
         return .amid(answer, others: others, together: optimization.answersTogether ?? 0)
       }
       return .level(answer, at: Self.ownShare / Double(max(1, answerCount)))
+    }
+    let neighbours = neighbours.enumerated().flatMap { relation, own in
+      own.map { Neighbour(target: $0, relation: relation) }
     }
     let turns = optimization.turns(targets, neighbours)
     let goals = turns.map { turn in

@@ -9,6 +9,9 @@ public enum ChangeForm: String, Sendable, Hashable, Codable, CaseIterable {
   case keyed
   /// Every slot by itself.
   case free
+  /// As many combinations of the slots of each layer, each of which neighbours excite as much as any other and
+  /// independently of it.
+  case whitened
 }
 
 /// The directions in which value slots may move together: a change Δ `[slots, hidden]` is Wᵀ · V, with V
@@ -30,6 +33,36 @@ struct SlotDirections {
   init(free count: Int) {
     weights = Matrix(rows: count, columns: count)
     for index in 0..<count { weights[index, index] = 1 }
+  }
+
+  /// What a layer's mean square activation counts on the diagonal of its second moments beside these, so that no combination
+  /// is taken for one that hardly any neighbour excites on account of few neighbours.
+  private static let whiteningRidge = 0.03
+
+  /// As many directions as neurons, of each layer those in which a step of one size disturbs neighbours equally.
+  ///
+  /// With C = L · Lᵀ the mean of x xᵀ over the neighbours, x a layer's activations at `[MASK]`, plus ridge · I, the layer's part
+  /// of W is L⁻¹, of which W · C · Wᵀ = I, times the root of the mean of x². So what erases most beside what it disturbs has the
+  /// steepest slope; by single slots, which fire together, an erasure disturbs first and makes it good afterwards.
+  init(whitening neurons: [Neuron], in traced: TracedGoals) {
+    weights = Matrix(rows: neurons.count, columns: neurons.count)
+    for layer in Set(neurons.map(\.layer)).sorted() {
+      let positions = neurons.indices.filter { neurons[$0].layer == layer }
+      let activations = traced.activations(
+        of: positions.map { (layer: layer, index: neurons[$0].index) }, goals: traced.neighbours)
+      let share = 1 / Float(max(1, activations.count))
+      let squares = activations.reduce(0.0) { $0 + $1.reduce(0.0) { $0 + Double($1 * $1 * share) } }
+      // Without neighbours, or where none excites the layer, every slot moves by itself.
+      let scale = squares > 0 ? squares / Double(positions.count) : 1
+      let covariance = SymmetricMatrix(
+        momentsOf: activations, shares: activations.map { _ in share }, width: positions.count,
+        ridge: squares > 0 ? Self.whiteningRidge * scale : 1)
+      let factor = covariance.choleskyFactor
+      for (place, column) in positions.enumerated() {
+        let unit = positions.indices.map { $0 == place ? scale.squareRoot() : 0 }
+        for (value, row) in zip(factor.solveLower(unit), positions) { weights[row, column] = Float(value) }
+      }
+    }
   }
 
   /// One direction for each question and layer: its key, the combination of the layer's neurons that is 1 where the
@@ -67,7 +100,8 @@ struct SlotDirections {
       for question in questions {
         for position in question { shares[position] += 1 / Float(question.count * questions.count) }
       }
-      let covariance = SymmetricMatrix(momentsOf: activations, shares: shares, ridge: selectionRidge)
+      let covariance = SymmetricMatrix(
+        momentsOf: activations, shares: shares, width: positions.count, ridge: selectionRidge)
       let factor = covariance.choleskyFactor
       var own = Keys(positions: positions, place: place)
       for mean in means {
@@ -144,8 +178,7 @@ private struct SymmetricMatrix {
   private var rows: [[Double]]
 
   /// Σ share · x xᵀ over rows x, plus `ridge` on the diagonal.
-  init(momentsOf activations: [[Float]], shares: [Float], ridge: Double) {
-    let width = activations.first?.count ?? 0
+  init(momentsOf activations: [[Float]], shares: [Float], width: Int, ridge: Double) {
     let scaled = Matrix(rows: activations.count, columns: width)
     for (index, row) in activations.enumerated() {
       let root = shares[index].squareRoot()
@@ -174,13 +207,19 @@ private struct SymmetricMatrix {
 private struct LowerTriangle {
   let rows: [[Double]]
 
-  /// x with L · Lᵀ · x = `right`.
-  func solve(_ right: [Double]) -> [Double] {
+  /// x with L · x = `right`.
+  func solveLower(_ right: [Double]) -> [Double] {
     var x = right
     for row in rows.indices {
       for column in 0..<row { x[row] -= rows[row][column] * x[column] }
       x[row] /= rows[row][row]
     }
+    return x
+  }
+
+  /// x with L · Lᵀ · x = `right`.
+  func solve(_ right: [Double]) -> [Double] {
+    var x = solveLower(right)
     for row in rows.indices.reversed() {
       x[row] /= rows[row][row]
       for column in 0..<row { x[column] -= rows[row][column] * x[row] }

@@ -69,9 +69,14 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public var forgetting: Forgetting
   /// What the relation's answers keep together of P at least, where one ends amid the others; nil for nothing.
   public var answersTogether: Double?
-  /// An erasure has forgotten its relation when its ``SlotGradients/shareSaid`` is at most this, or little more than chance
-  /// would make it (``overChance``); nil for ``forgottenShareBefore``.
+  /// An erasure has forgotten its relation when its ``SlotGradients/shareSaid`` is at most this, or ``overChance`` times what
+  /// chance would make it; nil for ``forgottenShareBefore``.
   public var forgottenShare: Double?
+  /// How many times what chance says an erasure may say, where that is more than ``forgottenShare``; nil for
+  /// ``overChanceBefore``.
+  ///
+  /// Of few answers each is often the likeliest.
+  public var overChance: Double?
   /// Prompts of the relation's other facts that are neighbours, one a fact; an erasure has none.
   public var sameRelation: Int
   /// Prompts of other relations' facts that are neighbours: of an update one a fact, of an erasure as many as there are
@@ -99,6 +104,9 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public var form: ChangeForm
   /// Whether an erasure's neighbours keep the right answer's P besides, which divergence hardly sees where it is small.
   public var keepsAnswers: Bool
+  /// How fast an erasure pulls up the answers of another relation that fall on the mean, see ``RelationPull``; nil where it does
+  /// not.
+  public var pullRate: Double?
   /// Which word pieces of each prompt follow the change in all but the last quarter of the steps.
   public var following: FollowedPieces
 
@@ -113,9 +121,9 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     SlotOptimization(
       slots: 256, layers: max(1, (2 * layerCount + 1) / 3), subjectLayers: .absent, confidence: 0.9, steps: 300,
       rate: 0.05, shrinkage: 0.3, neighbourWeight: 20, largestNeighbourWeight: 4000, forgetting: .amid,
-      answersTogether: 0.02, forgottenShare: 0.04,
+      answersTogether: 0.02, forgottenShare: 0.04, overChance: 1,
       sameRelation: 0, otherRelations: 36000, erasedPrompts: 4800, erasedPromptsPerStep: 600, neighboursPerStep: 1500,
-      heeded: 1500, form: .free, keepsAnswers: true, following: .all)
+      heeded: 1500, form: .whitened, keepsAnswers: true, pullRate: 0.03, following: .all)
   }
 
   /// All of it.
@@ -123,12 +131,14 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     slots: Int, layers: Int, subjectLayers: SubjectLayers = .absent, confidence: Double, steps: Int, rate: Double,
     shrinkage: Double = 0, neighbourWeight: Double, largestNeighbourWeight: Double? = nil,
     forgetting: Forgetting = .evenShare, answersTogether: Double? = nil, forgottenShare: Double? = nil,
+    overChance: Double? = nil,
     sameRelation: Int, otherRelations: Int,
     erasedPrompts: Int? = nil,
     erasedPromptsPerStep: Int? = nil,
     neighboursPerStep: Int? = nil, sameSubject: Int = 0,
     unlisted: Int = 0,
     shortened: Int = 0, insists: Bool = false, heeded: Int = 48, form: ChangeForm, keepsAnswers: Bool = false,
+    pullRate: Double? = nil,
     following: FollowedPieces = .edited
   ) {
     self.slots = slots
@@ -143,6 +153,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     self.forgetting = forgetting
     self.answersTogether = answersTogether
     self.forgottenShare = forgottenShare
+    self.overChance = overChance
     self.sameRelation = sameRelation
     self.otherRelations = otherRelations
     self.erasedPrompts = erasedPrompts
@@ -155,6 +166,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     self.heeded = heeded
     self.form = form
     self.keepsAnswers = keepsAnswers
+    self.pullRate = pullRate
     self.following = following
   }
 
@@ -179,6 +191,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     forgetting = try fields.decodeIfPresent(Forgetting.self, forKey: .forgetting) ?? .evenShare
     answersTogether = try fields.decodeIfPresent(Double.self, forKey: .answersTogether)
     forgottenShare = try fields.decodeIfPresent(Double.self, forKey: .forgottenShare)
+    overChance = try fields.decodeIfPresent(Double.self, forKey: .overChance)
     sameRelation = try fields.decode(Int.self, forKey: .sameRelation)
     otherRelations = try fields.decode(Int.self, forKey: .otherRelations)
     erasedPrompts = try fields.decodeIfPresent(Int.self, forKey: .erasedPrompts)
@@ -190,6 +203,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     insists = try fields.decodeIfPresent(Bool.self, forKey: .insists) ?? false
     heeded = try fields.decodeIfPresent(Int.self, forKey: .heeded) ?? Self.mostCounted
     keepsAnswers = try fields.decodeIfPresent(Bool.self, forKey: .keepsAnswers) ?? false
+    pullRate = try fields.decodeIfPresent(Double.self, forKey: .pullRate)
     form = try fields.decodeIfPresent(ChangeForm.self, forKey: .form) ?? .free
     following = try fields.decodeIfPresent(FollowedPieces.self, forKey: .following) ?? .all
   }
@@ -230,8 +244,8 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public var isSound: Bool {
     slots > 0 && layers > 0 && confidence > 0 && confidence < 1 && rate.isFinite && shrinkage.isFinite
       && rate > 0 && shrinkage >= 0 && neighbourWeight.isFinite && neighbourWeight >= 0
-      && (largestNeighbourWeight?.isFinite ?? true) && (forgottenShare?.isFinite ?? true)
-      && (0..<1).contains(answersTogether ?? 0)
+      && [largestNeighbourWeight, forgottenShare, overChance, pullRate].allSatisfy { $0?.isFinite ?? true }
+      && (0..<1).contains(answersTogether ?? 0) && (pullRate ?? 0) >= 0
       && [neighboursPerStep, erasedPrompts, erasedPromptsPerStep].allSatisfy { ($0 ?? 1) > 0 }
       && [steps, sameRelation, otherRelations, sameSubject, unlisted, shortened, heeded].allSatisfy(
         (0...Self.mostCounted).contains)
@@ -287,9 +301,8 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   /// such an erasure says several times as many answers.
   static let forgottenShareBefore = 0.01
 
-  /// How many times what chance says an erasure may say, where that is more than ``forgottenShare``: of few answers each is
-  /// often the likeliest.
-  static let overChance = 1.25
+  /// What erasures took for ``overChance`` whose records do not tell.
+  static let overChanceBefore = 1.25
 
   /// What the neighbours' weight grows by in a step that finds the relation forgotten, and shrinks by in one that does not.
   static let weightGrowth = 1.15
@@ -309,7 +322,8 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
       return isLate && insists && shareSaid < Self.taughtShare
         ? max(Self.leastWeightShare * neighbourWeight, weight / Self.weightGrowth) : weight
     }
-    return shareSaid <= max(forgottenShare ?? Self.forgottenShareBefore, Self.overChance * byChance)
+    return shareSaid
+      <= max(forgottenShare ?? Self.forgottenShareBefore, (overChance ?? Self.overChanceBefore) * byChance)
       ? max(weight, min(largest, weight * Self.weightGrowth)) : max(neighbourWeight, weight / Self.weightGrowth)
   }
 
@@ -325,10 +339,12 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   }
 
   /// Goals that an erasure's neighbours stay as they are, and what they ask for as likely where ``keepsAnswers`` is set.
-  func staying(_ neighbours: [AttributionTarget]) -> [OutputGoal] {
+  func staying(_ neighbours: [OptimizedErasure.Neighbour]) -> [OutputGoal] {
     let weight = neighbourWeight / Double(max(1, neighbours.count))
     return neighbours.map {
-      OutputGoal(prompt: $0.prompt, wanted: keepsAnswers ? .keeping($0.answer) : .unchanged, weight: weight)
+      OutputGoal(
+        prompt: $0.target.prompt, wanted: keepsAnswers ? .keeping($0.target.answer) : .unchanged, weight: weight,
+        relation: $0.relation)
     }
   }
 
@@ -340,9 +356,11 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   ///
   /// Where not every word piece follows, steps are cheap, and all are in one batch; keys are made of the prompts of the first, so
   /// with keys each has all prompts. There are no more batches than steps.
-  func turns<Prompt>(_ prompts: [Prompt], _ neighbours: [Prompt]) -> [(prompts: [Prompt], neighbours: [Prompt])] {
+  func turns<Prompt, Neighbour>(
+    _ prompts: [Prompt], _ neighbours: [Neighbour]
+  ) -> [(prompts: [Prompt], neighbours: [Neighbour])] {
     let others = batches(neighbours)
-    let takeTurns = following == .all && form == .free
+    let takeTurns = following == .all && form != .keyed
     let size = takeTurns ? min(prompts.count, erasedPromptsPerStep ?? prompts.count) : prompts.count
     let count = max(others.count, (prompts.count + size - 1) / max(1, size))
     return (0..<max(1, min(count, steps))).map { turn in
@@ -380,14 +398,15 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     let directions =
       switch form {
       case .free: SlotDirections(free: neurons.count)
+      case .whitened: SlotDirections(whitening: neurons, in: traced)
       case .keyed:
         SlotDirections(
           keysOf: questions, subjects: subjects,
           subjectLayers: subjectLayers(layerCount), neurons: neurons, in: traced)
       }
     let heeded =
-      form == .free
-      ? traced.goals.indices.map { ($0, 1) } : directions.heeded(heeded, of: traced, neurons: neurons)
+      form == .keyed
+      ? directions.heeded(heeded, of: traced, neurons: neurons) : traced.goals.indices.map { ($0, 1) }
     let slots = neurons.map { (layer: $0.layer, index: $0.index) }
     var misled: Set<Int> = []
     func objective(_ following: FollowedPieces, pieces: Set<Int>? = nil) -> SlotObjective {
@@ -407,9 +426,10 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
     }
     var isExact = following == .all
     var weight = neighbourWeight
+    var pull = RelationPull(rate: pullRate ?? 0)
     func evaluate(_ step: Int) -> SlotGradients {
       turns[step % turns.count].evaluate(
-        changes(), neighbourFactor: neighbourWeight > 0 ? weight / neighbourWeight : 1)
+        changes(), neighbourFactor: neighbourWeight > 0 ? weight / neighbourWeight : 1, pulls: pull.pulls)
     }
     // A weight that has grown says nothing about the edit's own prompts, whose loss is not multiplied by it.
     func isReached(_ state: SlotGradients) -> Bool {
@@ -435,6 +455,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
       }
       if isReached(state) { break }
       weight = nextWeight(weight, shareSaid: state.shareSaid, byChance: state.shareByChance, isLate: 2 * step >= last)
+      pull.note(state.changes, of: turns[step % turns.count].goals)
       let gradients = directions.gradients(state.gradients, hidden: hidden)
       adam.step(
         values, against: gradients, size: Float(rate) * (1 - Float(step) / Float(last)), shrinkage: Float(shrinkage))

@@ -86,8 +86,8 @@ struct UpdateCommand: ParsableCommand {
     if edit.neurons != nil {
       try options.requireNoneBesideNeurons(optimization: optimization.given + updating.given)
     }
-    guard optimization.form != .free || updating.heeded == nil else {
-      throw ValidationError("--heeded goes with --form keyed: free slots heed all neighbours.")
+    guard optimization.form ?? .keyed == .keyed || updating.heeded == nil else {
+      throw ValidationError("--heeded goes with --form keyed: other forms heed all neighbours.")
     }
     guard [lambda1, lambda2].allSatisfy({ $0?.isFinite ?? true }) else {
       throw ValidationError("--lambda1 and --lambda2 are finite numbers.")

@@ -275,6 +275,43 @@ struct SlotObjectiveTests {
     #expect(found.loss > run(goals, factor: 1).loss)
   }
 
+  @Test(
+    "a relation's pull takes so much of the slope of ln P of its answers that are kept off theirs, and nothing off the loss"
+  )
+  func pulls() throws {
+    let model = try Fixture.open()
+    let goals = try Golden.all().enumerated().map { index, golden in
+      OutputGoal(
+        prompt: try model.encode(golden.text), wanted: index == 3 ? .unchanged : .keeping(golden.answerId),
+        weight: Double(index + 1), relation: index % 3 == 0 ? nil : index % 3 - 1)
+    }
+    let objective = SlotObjective(TracedGoals(model.bert, goals, from: 0), slots: [(layer: 0, index: 3)])
+    // Relations beyond those that have a pull have none.
+    let (pulls, factor) = ([0.7], 2.0)
+    var change = (0..<16).map { Float($0 % 5) * 0.1 - 0.2 }
+    let (with, without) = (
+      objective.evaluate([change], neighbourFactor: factor, pulls: pulls),
+      objective.evaluate([change], neighbourFactor: factor)
+    )
+    #expect(with.loss == without.loss && with.changes == without.changes)
+    #expect(with.changes[3] == nil && with.changes.compactMap { $0 }.count == goals.count - 1)
+    for column in [0, 7, 15] {
+      /// Σ weight · factor · pull · ln P, but for what it was.
+      func pulled(_ by: Float) -> Double {
+        change[column] += by
+        defer { change[column] -= by }
+        return zip(goals, objective.evaluate([change]).changes).reduce(0) {
+          $0 + ($1.0.relation == 0 ? $1.0.weight * factor * pulls[0] * ($1.1 ?? 0) : 0)
+        }
+      }
+      let slope = (pulled(1e-2) - pulled(-1e-2)) / 2e-2
+      let found = Double(without.gradients[0][column] - with.gradients[0][column])
+      // As in the test of finite differences above; the difference of two gradients is off by float32 of either.
+      #expect(abs(slope - found) < 0.02 * max(0.1, abs(slope)))
+      #expect(column != 0 || abs(found) > 1e-3)
+    }
+  }
+
   @Test("an answer that is kept costs half the square of what its ln P changes by, besides the divergence")
   func keeping() throws {
     let model = try Fixture.open()

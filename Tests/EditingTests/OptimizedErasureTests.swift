@@ -132,6 +132,27 @@ struct OptimizedErasureTests {
     #expect(try divergence(100) < 0.5 * divergence(nil))
   }
 
+  @Test("of a relation do not fall on the mean where they are pulled up")
+  func pulled() throws {
+    let targets = try questions("R2", facts: 0..<3)
+    func meanChange(of answer: Int, pullRate: Double?) throws -> Double {
+      let own = try questions("R1", facts: 0..<4).map { AttributionTarget(prompt: $0.prompt, answer: answer) }
+      var optimization = SlotOptimization.erasure(layerCount: 2)
+      (optimization.steps, optimization.pullRate) = (60, pullRate)
+      (optimization.neighbourWeight, optimization.largestNeighbourWeight) = (1, nil)
+      let slots = OptimizedErasure(
+        targets: targets, answerCount: 500, answers: [], others: named([own]), optimization: optimization
+      ).valueSlots(of: (0..<4).map { Neuron(layer: 1, index: $0) }, in: model)
+      func nats(_ model: MaskedLanguageModel) -> Double {
+        model.bert.predict(own.map(\.prompt)) { log($1.probability(of: answer)) }.reduce(0, +)
+      }
+      return (nats(model.replacing(slots)) - nats(model)) / Double(own.count)
+    }
+    // Which answers fall in a random model is chance; one of them will do.
+    let falling = try #require((10..<60).first { try meanChange(of: $0, pullRate: nil) < -0.05 })
+    #expect(try meanChange(of: falling, pullRate: 0.3) > meanChange(of: falling, pullRate: nil) / 2)
+  }
+
   @Test("take turns in batches, each with its share of every relation, where all word pieces follow")
   func batches() {
     var optimization = SlotOptimization.erasure(layerCount: 2)

@@ -92,7 +92,8 @@ struct SlotOptimizationTests {
     #expect(found.isSound && found.heeded >= 1_000_000, "all neighbours, however many")
     #expect(found.following == .all && found.largestNeighbourWeight == nil && found.neighboursPerStep == nil)
     #expect(found.forgottenShare == nil && found.erasedPrompts == nil && found.erasedPromptsPerStep == nil)
-    #expect(found.forgetting == .evenShare && found.answersTogether == nil && !found.keepsAnswers)
+    #expect(
+      found.forgetting == .evenShare && found.answersTogether == nil && !found.keepsAnswers && found.pullRate == nil)
     for now in [SlotOptimization.update, .erasure(layerCount: 6)] {
       #expect(try JSONDecoder().decode(SlotOptimization.self, from: JSONEncoder().encode(now)) == now)
     }
@@ -125,7 +126,10 @@ struct SlotOptimizationTests {
     erasure.forgottenShare = 0.1
     #expect(erasure.nextWeight(20, shareSaid: 0.1, isLate: false) == 23)
     #expect(erasure.nextWeight(20, shareSaid: 0.15, isLate: false) == 20)
-    #expect(erasure.nextWeight(20, shareSaid: 0.15, byChance: 0.12, isLate: false) == 23, "of few answers")
+    #expect(erasure.nextWeight(20, shareSaid: 0.15, byChance: 0.15, isLate: false) == 23, "of few answers")
+    #expect(erasure.nextWeight(20, shareSaid: 0.15, byChance: 0.12, isLate: false) == 20)
+    erasure.overChance = nil
+    #expect(erasure.nextWeight(20, shareSaid: 0.15, byChance: 0.12, isLate: false) == 23, "as older records do")
     // One that is given stays, however large it is.
     (erasure.neighbourWeight, erasure.largestNeighbourWeight) = (60, 30)
     #expect(erasure.nextWeight(60, shareSaid: 0, isLate: true) == 60)

@@ -74,7 +74,7 @@ struct OptimizationOptions: ParsableArguments {
     help: help(
       """
       what it varies. keyed: one value for each question and layer, which the chosen neurons write together when it is \
-      asked; free: every slot by itself.
+      asked; free: every slot by itself; whitened: as many combinations of slots, which neighbours excite alike.
       """, \.form, erasure: ofErasure(\.form)))
   var form: ChangeForm?
 
