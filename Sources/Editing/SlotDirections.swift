@@ -35,9 +35,9 @@ struct SlotDirections {
     for index in 0..<count { weights[index, index] = 1 }
   }
 
-  /// What a layer's mean square activation counts on the diagonal of its second moments beside these, so that no combination
-  /// is taken for one that hardly any neighbour excites on account of few neighbours.
-  private static let whiteningRidge = 0.03
+  /// What a layer's mean square activation counts on the diagonal of its second moments beside these: a combination that no
+  /// neighbour excites may be excited by prompts that are none, and moves less than twice as fast as others.
+  static let whiteningRidge = 0.3
 
   /// As many directions as neurons, of each layer those in which a step of one size disturbs neighbours equally.
   ///

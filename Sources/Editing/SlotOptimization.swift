@@ -120,7 +120,7 @@ public struct SlotOptimization: Sendable, Hashable, Codable {
   public static func erasure(layerCount: Int) -> SlotOptimization {
     SlotOptimization(
       slots: 256, layers: max(1, (2 * layerCount + 1) / 3), subjectLayers: .absent, confidence: 0.9, steps: 300,
-      rate: 0.05, shrinkage: 0.3, neighbourWeight: 20, largestNeighbourWeight: 4000, forgetting: .amid,
+      rate: 0.03, shrinkage: 0.3, neighbourWeight: 20, largestNeighbourWeight: 4000, forgetting: .amid,
       answersTogether: 0.02, forgottenShare: 0.04, overChance: 1,
       sameRelation: 0, otherRelations: 36000, erasedPrompts: 4800, erasedPromptsPerStep: 600, neighboursPerStep: 1500,
       heeded: 1500, form: .whitened, keepsAnswers: true, pullRate: 0.03, following: .all)

@@ -8,6 +8,8 @@ public struct RelationKnowledge: Sendable, Hashable, Encodable {
   public let relation: String
   /// How many of its facts were asked, and by how many prompts.
   public let facts, prompts: Int
+  /// How many prompts were not asked besides, since the edit is to forget them, see ``init(of:facts:in:edited:leavingOut:order:threads:)``.
+  public let leftOut: Int
   /// How many different answers these facts have.
   public let answerCount: Int
   /// Of the model.
@@ -54,19 +56,22 @@ public struct RelationKnowledge: Sendable, Hashable, Encodable {
   ///
   /// - Parameters:
   ///   - edited: The same model after an edit, or any other to compare with.
+  ///   - forgotten: Prompts that are not asked, unless they are all there is: those that an erasure of another relation is to
+  ///     forget, ``Editing/EditRecord/forgottenPrompts(in:)``.
   ///   - order: How answers of several word pieces are asked for.
   /// - Throws: `PromptError` or `ModelError` for a prompt or answer that a model cannot take, and `ModelError.notFinite` where
   ///   a model says what is no number.
   public init(
     of relation: Relation, facts: [Fact], in model: MaskedLanguageModel, edited: MaskedLanguageModel? = nil,
-    order: AnswerOrder = .leftToRight, threads: ThreadCount = .allCores
+    leavingOut forgotten: Set<Wording> = [], order: AnswerOrder = .leftToRight, threads: ThreadCount = .allCores
   ) throws {
     precondition(!facts.isEmpty)
+    let all = facts.flatMap { fact in relation.prompts(for: fact).map { (prompt: $0, answer: fact.answer) } }
+    let others = forgotten.isEmpty ? all : all.filter { !forgotten.contains(model.wording($0.prompt)) }
+    let asked = others.isEmpty ? all : others
     var answerCount = 0
     func outcomes(_ model: MaskedLanguageModel) throws -> [AnswerOutcome] {
-      let targets = try facts.flatMap { fact in
-        try relation.prompts(for: fact).map { try model.factors($0, answer: fact.answer, order: order) }
-      }
+      let targets = try asked.map { try model.factors($0.prompt, answer: $0.answer, order: order) }
       let answers = Set(targets.compactMap { $0.first?.answer }).sorted()
       answerCount = max(answerCount, answers.count)
       let found = model.outcomes(targets, among: answers, threads: threads)
@@ -77,6 +82,7 @@ public struct RelationKnowledge: Sendable, Hashable, Encodable {
     let now = try edited.map(outcomes)
     self.relation = relation.name
     (self.facts, prompts, self.answerCount) = (facts.count, own.count, answerCount)
+    leftOut = all.count - asked.count
     before = Figures(own, in: model)
     after = now.map { Figures($0, in: edited ?? model) }
     let right = own.indices.filter { own[$0].isBest }
@@ -89,7 +95,8 @@ public struct RelationKnowledge: Sendable, Hashable, Encodable {
   }
 
   private enum CodingKeys: String, CodingKey {
-    case relation, facts, prompts, answerCount, before, after, rise, beforeOfRight, afterOfRight, riseOfRight, lost
+    case relation, facts, prompts, leftOut, answerCount, before, after, rise, beforeOfRight, afterOfRight, riseOfRight,
+      lost
   }
 
   /// All of it, with the rises.
@@ -98,6 +105,7 @@ public struct RelationKnowledge: Sendable, Hashable, Encodable {
     try fields.encode(relation, forKey: .relation)
     try fields.encode(facts, forKey: .facts)
     try fields.encode(prompts, forKey: .prompts)
+    try fields.encode(leftOut, forKey: .leftOut)
     try fields.encode(answerCount, forKey: .answerCount)
     try fields.encode(before, forKey: .before)
     try fields.encodeIfPresent(after, forKey: .after)

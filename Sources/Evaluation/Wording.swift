@@ -3,7 +3,7 @@ import Editing
 import Relations
 
 /// A prompt or template as the model sees it, by its word pieces: to it "plays [MASK] ." and "plays [MASK]." are one.
-struct Wording: Hashable, Sendable {
+public struct Wording: Hashable, Sendable {
   private let pieces: [Int]
 
   fileprivate init(pieces: [Int]) { self.pieces = pieces }
@@ -28,6 +28,18 @@ extension MaskedLanguageModel {
 
   /// What it sees of many templates.
   func wordings(_ templates: some Sequence<Template>) -> Set<Wording> { Set(templates.map { wording($0) }) }
+}
+
+extension EditRecord {
+  /// Of an erasure, the prompts that it is to forget, also where another relation asks them; none of an update, and of a record of
+  /// before the facts were kept.
+  ///
+  /// - Throws: `RelationError` for a template that is none.
+  public func forgottenPrompts(in model: MaskedLanguageModel) throws -> Set<Wording> {
+    guard kind == .erase, let facts else { return [] }
+    let templates = try (prompts + (heldBack ?? [])).map { try Template($0) }
+    return model.wordings(facts.flatMap { fact in templates.map { $0.prompt(subject: fact.subject) } })
+  }
 }
 
 extension Relation {

@@ -42,13 +42,15 @@ struct PerplexityCommand: ParsableCommand {
     return URL(filePath: editedPath).deletingLastPathComponent().relativePath
   }
 
-  /// The record of the edited model, where model or relations shall be its own.
+  /// The record of the edited model, which is needed where model or relations shall be its own.
   private func record() throws -> EditRecord? {
-    guard let edited, model.model == nil || relations.relations == nil else { return nil }
+    guard let edited else { return nil }
+    let isNeeded = model.model == nil || relations.relations == nil
     var isDirectory: ObjCBool = false
     // That it is not there is said when it is opened.
     guard FileManager.default.fileExists(atPath: edited, isDirectory: &isDirectory) else { return nil }
     let directory = isDirectory.boolValue ? URL(filePath: edited) : URL(filePath: edited).deletingLastPathComponent()
+    guard isNeeded else { return try? EditRecord(contentsOf: directory) }
     guard FileManager.default.fileExists(atPath: directory.appending(path: EditRecord.fileName).path) else {
       throw InputError(
         "\(edited) has no record of what it was made from; say with --model and --relations what to compare it by.")
@@ -81,6 +83,7 @@ struct PerplexityCommand: ParsableCommand {
     if left > 0, !printing.quiet { Console.note(FactOptions.leftOut(left)) }
     let asked = usable.filter { !$0.1.isEmpty }
     guard !asked.isEmpty else { throw InputError("There is no fact to ask for: what was asked for selects none.") }
+    let forgotten = try record?.forgottenPrompts(in: opened) ?? []
     let progress = Progress(
       "Asking (prompts)", total: asked.reduce(0) { $0 + $1.1.count * $1.0.templates.count }, quiet: printing.quiet)
     var done = 0
@@ -91,8 +94,15 @@ struct PerplexityCommand: ParsableCommand {
           progress.update(done)
         }
         return try RelationKnowledge(
-          of: relation, facts: facts, in: opened, edited: other, order: pieces, threads: model.threadCount)
+          of: relation, facts: facts, in: opened, edited: other,
+          leavingOut: relation.name == record?.relation ? [] : forgotten, order: pieces, threads: model.threadCount)
       })
+    let unasked = document.relations.reduce(0) { $0 + $1.leftOut }
+    if unasked > 0, !printing.quiet {
+      Console.note(
+        "\(unasked) prompts of other relations are left out: \(record?.relation ?? "the erasure") asks them too, so that they are to be forgotten."
+      )
+    }
     for model in models { model.noteChange() }
     if printing.format == .json {
       return try Console.deliver(String(decoding: document.json(), as: UTF8.self), to: result.output)

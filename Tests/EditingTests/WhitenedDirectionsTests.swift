@@ -44,8 +44,10 @@ struct WhitenedDirectionsTests {
       }
       for (a, b) in own.flatMap({ a in own.map { (a, $0) } }) {
         let moment = zip(excitation(a), excitation(b)).reduce(0) { $0 + $1.0 * $1.1 } / Double(x.count)
-        // The ridge, 3 % of the scale, is what is missing of both: W · (C + ridge · I) · Wᵀ = scale · I.
-        let ridge = neurons.indices.reduce(0.0) { $0 + Double(weights[a, $1] * weights[b, $1]) } * 0.03 * scale
+        // The ridge is what is missing of both: W · (C + ridge · I) · Wᵀ = scale · I.
+        let ridge =
+          neurons.indices.reduce(0.0) { $0 + Double(weights[a, $1] * weights[b, $1]) } * SlotDirections.whiteningRidge
+          * scale
         #expect(abs(moment + ridge - (a == b ? scale : 0)) < 1e-4 * scale, "float32 moments of a few units")
       }
       // Neurons of other layers take no part.

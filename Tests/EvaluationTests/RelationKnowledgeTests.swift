@@ -47,6 +47,28 @@ struct RelationKnowledgeTests {
     #expect(knowledge.after == nil && knowledge.rise == nil && knowledge.lost == nil)
   }
 
+  @Test("is not asked of what an erasure of another relation is to forget, unless that is all there is")
+  func forgotten() throws {
+    let fixture = try Fixture()
+    try FixtureFiles.withDirectory { directory in
+      let relation = try fixture.catalogue.relation(named: "R2")
+      let request = try fixture.request(directory.appending(path: "out"), relation: "R2")
+      let record = try RelationErasure(
+        request: request, facts: [relation.facts[1]], method: .paper(top: 2, fill: .zero)
+      ).plan().record
+      func knowledge(_ facts: [Fact]) throws -> RelationKnowledge {
+        try RelationKnowledge(
+          of: relation, facts: facts, in: fixture.model, leavingOut: record.forgottenPrompts(in: fixture.model),
+          threads: ThreadCount(2))
+      }
+      let (all, others) = try (knowledge(relation.facts), knowledge(relation.facts.filter { $0 != relation.facts[1] }))
+      #expect(all.leftOut == relation.templates.count && all.before == others.before && all.prompts == others.prompts)
+      #expect(others.leftOut == 0)
+      let own = try knowledge([relation.facts[1]])
+      #expect(own.leftOut == 0 && own.prompts == relation.templates.count)
+    }
+  }
+
   @Test("beside an edited model says what rose, and beside itself that nothing did")
   func comparison() throws {
     let fixture = try Fixture()
