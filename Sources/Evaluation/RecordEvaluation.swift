@@ -184,9 +184,8 @@ private struct RecordJudge {
 
   func erasure() throws -> RecordEvaluation.Pair<ErasureEvaluation> {
     let relation = try catalogue.relation(named: record.relation)
-    guard let indices = record.factIndices, indices.allSatisfy(relation.facts.indices.contains) else {
-      throw EditError.incompleteRecord(field: "factIndices that fit the relation")
-    }
+    guard let indices = record.factIndices else { throw EditError.incompleteRecord(field: "factIndices") }
+    guard indices.allSatisfy(relation.facts.indices.contains) else { throw EditError.otherRelation(relation.name) }
     let facts = indices.map { relation.facts[$0] }
     let heldBack = try heldBack()
     let templates = relation.split(holdingBack: heldBack, in: source).used

@@ -117,6 +117,10 @@ struct DrawnNeighboursTests {
       #expect(try judge().usedRecordedRelations == false)
       try JSONEncoder().encode(changed).write(to: file)
       #expect(throws: EditError.otherRelation("R1")) { try judge() }
+      var fewer = facts
+      fewer["R1"] = Array(facts["R1", default: []].prefix(2))
+      try JSONEncoder().encode(fewer).write(to: file)
+      #expect(throws: EditError.otherRelation("R1")) { try judge() }
       try JSONEncoder().encode(facts).write(to: file)
       try judge()
       try Data(#"{"pattern": "the capital of [X] is [Y] ."}"#.utf8).write(
