@@ -16,8 +16,8 @@ import Neurons
 ///
 /// An erasure disturbs few relations, those that ask nearly the same, and these much. So a short trial beside as many
 /// neighbours of each relation comes first. Then the neighbours are drawn anew, most of them from the relations that it
-/// disturbed, and the erasure is made. Prompts whose answer the model knows go first: there is something to keep. Of many
-/// prompts of either kind each step runs some, in turn.
+/// disturbed, and the erasure is made. Facts that the model knows go first: there is something to keep. Of many prompts of either
+/// kind each step runs some, in turn.
 public struct OptimizedErasure: EditingMethod {
   /// Prompts of the relation with the word piece each should no longer prefer.
   public let targets: [AttributionTarget]
@@ -25,21 +25,24 @@ public struct OptimizedErasure: EditingMethod {
   public let answerCount: Int
   /// Their first word pieces.
   public let answers: [Int]
-  /// Another relation and the prompts from which its neighbours are taken, in that order, with their right answers.
+  /// Another relation and what its neighbours are taken from.
   public struct OtherRelation: Sendable {
     /// The relation's name.
     public let name: String
-    /// The prompts.
-    public let prompts: [AttributionTarget]
+    /// Of each fact its prompts with their right answers, at least one, in the order in which they are taken.
+    public let facts: [[AttributionTarget]]
 
-    /// Prompts of a relation.
-    public init(name: String, prompts: [AttributionTarget]) {
+    /// Facts of a relation; those without prompts are left out.
+    public init(name: String, facts: [[AttributionTarget]]) {
       self.name = name
-      self.prompts = prompts
+      self.facts = facts.filter { !$0.isEmpty }
     }
+
+    /// The number of prompts.
+    var promptCount: Int { facts.reduce(0) { $0 + $1.count } }
   }
 
-  /// The other relations that have prompts.
+  /// The other relations that have facts.
   public let others: [OtherRelation]
   /// How many neighbours each of them gives, where that is known; nil to try it out.
   public let neighbourShares: [String: Int]?
@@ -58,10 +61,10 @@ public struct OptimizedErasure: EditingMethod {
   static let nearShare = 0.7
   /// The part of the neighbours that one relation gives at most; twice an even part where that is more.
   static let mostOfOne = 0.25
-  /// From this P on an answer that is kept counts as known, said or not.
-  static let leastKnown = 1e-4
-  /// Prompts among which those whose answer the model knows are looked for, for each neighbour.
-  public static let candidatesPerNeighbour = 2
+  /// Facts among which those that the model knows are looked for, for each neighbour.
+  static let candidatesPerNeighbour = 2
+  /// Prompts of a fact that are asked to find whether the model knows it, at most.
+  static let promptsOfKnowledge = 3
 
   /// An erasure of what `targets` ask.
   public init(
@@ -72,7 +75,7 @@ public struct OptimizedErasure: EditingMethod {
     self.targets = targets
     self.answerCount = answerCount
     self.answers = answers
-    self.others = others.filter { !$0.prompts.isEmpty }
+    self.others = others.filter { !$0.facts.isEmpty }
     self.neighbourShares = neighbourShares
     self.optimization = optimization
     self.threads = threads
@@ -110,35 +113,40 @@ public struct OptimizedErasure: EditingMethod {
   ) rethrows -> Choice {
     let count = optimization.otherRelations
     var tried = 0
-    func erase(beside neighbours: [[AttributionTarget]], _ shares: [String: Int]?) throws -> Choice {
+    func erase(beside neighbours: [Neighbour], _ shares: [String: Int]?) throws -> Choice {
       let (chosen, slots) = try self.erase(optimization, targets, beside: neighbours, model, lowestLayer, neurons) {
         progress(tried + $0, tried + optimization.steps)
       }
       return Choice(neurons: chosen, slots: slots, neighbourShares: shares)
     }
+    guard count > 0 else { return try erase(beside: [], nil) }
     func erase(_ shares: [String: Int]) throws -> Choice {
-      try erase(beside: knownFirst(others.map { shares[$0.name] ?? 0 }, in: model), shares)
+      let counts = others.map { shares[$0.name] ?? 0 }
+      return try erase(beside: zip(known(counts, in: model), counts).flatMap { $0.prompts.prefix($1) }, shares)
     }
     if let neighbourShares { return try erase(neighbourShares) }
-    guard count > 0 else { return try erase(beside: [], nil) }
-    guard others.reduce(0, { $0 + $1.prompts.count }) > count, others.count > 1 else {
-      return try erase(beside: others.map(\.prompts), nil)
+    let prompts = others.map(\.promptCount)
+    guard prompts.reduce(0, +) > count, others.count > 1 else {
+      return try erase(beside: known(prompts, in: model).flatMap(\.prompts), nil)
     }
     func share(_ whole: Int, upTo most: Int = .max) -> Int { max(1, min(most, Int(Self.trialShare * Double(whole)))) }
     let each = max(1, share(count, upTo: Self.mostTried.neighbours) / others.count)
-    let sample = knownFirst(others.map { _ in 2 * each }, in: model)
+    let knowledge = known(others.map { _ in 2 * each }, in: model)
+    let sample = knowledge.map { $0.prompts.prefix(2 * each) }
     var trial = optimization
     trial.steps = share(optimization.steps, upTo: Self.mostTried.steps)
     // A weight that grew, or a pull, would hide what is disturbed.
     (trial.largestNeighbourWeight, trial.pullRate) = (nil, nil)
     let asked = share(min(targets.count, optimization.erasedPromptsPerStep ?? targets.count))
     let first = try self.erase(
-      trial, Array(targets.prefix(asked)), beside: sample.map { Array($0.prefix(each)) }, model, lowestLayer, neurons
+      trial, Array(targets.prefix(asked)), beside: sample.flatMap { $0.prefix(each) }, model, lowestLayer, neurons
     ) { progress($0, trial.steps + optimization.steps) }
     tried = trial.steps
     // What it did not see tells more; a relation that has no more is judged by what there is.
-    let unseen = sample.map { $0.count > each ? Array($0.dropFirst(each)) : $0 }
-    let shares = Self.shares(of: count, by: divergences(on: unseen, from: model, to: model.replacing(first.slots)))
+    let unseen = sample.map { ($0.count > each ? $0.dropFirst(each) : $0).map(\.target) }
+    let shares = Self.shares(
+      of: count, by: divergences(on: unseen, from: model, to: model.replacing(first.slots)),
+      known: zip(knowledge, prompts).map { Int(($0.share * Double($1)).rounded()) }, all: prompts)
     return try erase(Dictionary(uniqueKeysWithValues: zip(others.map(\.name), shares)))
   }
 
@@ -146,12 +154,12 @@ public struct OptimizedErasure: EditingMethod {
   struct Neighbour {
     /// What is asked, with its right answer.
     let target: AttributionTarget
-    /// Which of ``others`` it is of.
-    let relation: Int
+    /// Which of ``others`` it is of, where the model knows the fact; nil where it does not.
+    let relation: Int?
   }
 
   private func erase(
-    _ optimization: SlotOptimization, _ targets: [AttributionTarget], beside neighbours: [[AttributionTarget]],
+    _ optimization: SlotOptimization, _ targets: [AttributionTarget], beside neighbours: [Neighbour],
     _ model: MaskedLanguageModel, _ lowestLayer: Int, _ neurons: (TracedGoals, Range<Int>) throws -> [Neuron],
     progress: (Int) -> Void
   ) rethrows -> (neurons: [Neuron], slots: [ValueSlot]) {
@@ -162,9 +170,6 @@ public struct OptimizedErasure: EditingMethod {
         return .amid(answer, others: others, together: optimization.answersTogether ?? 0)
       }
       return .level(answer, at: Self.ownShare / Double(max(1, answerCount)))
-    }
-    let neighbours = neighbours.enumerated().flatMap { relation, own in
-      own.map { Neighbour(target: $0, relation: relation) }
     }
     let turns = optimization.turns(targets, neighbours)
     let goals = turns.map { turn in
@@ -184,23 +189,38 @@ public struct OptimizedErasure: EditingMethod {
     return (chosen, slots)
   }
 
-  /// So many prompts of each relation, of the first ``candidatesPerNeighbour`` times as many those first whose answer the model
-  /// knows: it says it, or where ``SlotOptimization/keepsAnswers`` is set, gives it ``leastKnown``.
-  func knownFirst(_ counts: [Int], in model: MaskedLanguageModel) -> [[AttributionTarget]] {
-    let candidates = zip(others, counts).map { Array($0.prompts.prefix(Self.candidatesPerNeighbour * $1)) }
-    let flat = candidates.flatMap { $0 }
-    let isKnown = model.bert.predict(flat.map(\.prompt), threads: threads) { index, prediction in
-      let answer = flat[index].answer
-      return optimization.keepsAnswers
-        ? prediction.probability(of: answer) >= Self.leastKnown : prediction.best == answer
-    }
+  /// Facts of a relation, those first that the model knows.
+  struct KnownFirst {
+    /// What part of the facts it knows.
+    let share: Double
+    /// The facts' prompts: of either kind as many facts as there are before any is asked about again with another template.
+    let prompts: [Neighbour]
+  }
+
+  /// Of each relation ``candidatesPerNeighbour`` times so many facts, where it has as many.
+  ///
+  /// A fact is known that is answered rightly on at least half of its first ``promptsOfKnowledge`` prompts. Single prompts do not
+  /// tell: what is known has wordings in which it is not said, and what is guessed may be likely.
+  func known(_ counts: [Int], in model: MaskedLanguageModel) -> [KnownFirst] {
+    let candidates = zip(others, counts).map { $0.facts.prefix(Self.candidatesPerNeighbour * $1) }
+    let asked = candidates.map { $0.map { $0.prefix(Self.promptsOfKnowledge) } }
+    let flat = asked.joined().joined().map { $0 }
+    let isRight = model.bert.predict(flat.map(\.prompt), threads: threads) { $1.best == flat[$0].answer }
     var start = 0
-    return zip(candidates, counts).map { own, count in
-      defer { start += own.count }
-      let positions = own.indices
-      let known = positions.filter { isKnown[start + $0] }
-      let unknown = positions.filter { !isKnown[start + $0] }
-      return (known + unknown).prefix(count).map { own[$0] }
+    return candidates.indices.map { relation in
+      let isKnown = asked[relation].map { own in
+        defer { start += own.count }
+        return 2 * isRight[start..<start + own.count].count(where: \.self) >= own.count
+      }
+      func inTurn(known: Bool) -> [Neighbour] {
+        let own = zip(candidates[relation], isKnown).filter { $1 == known }.map(\.0)
+        return (0..<(own.map(\.count).max() ?? 0)).flatMap { turn in
+          own.filter { turn < $0.count }.map { Neighbour(target: $0[turn], relation: known ? relation : nil) }
+        }
+      }
+      return KnownFirst(
+        share: Double(isKnown.count(where: \.self)) / Double(max(1, isKnown.count)),
+        prompts: inTurn(known: true) + inTurn(known: false))
     }
   }
 
@@ -218,22 +238,43 @@ public struct OptimizedErasure: EditingMethod {
     }
   }
 
-  /// How many of `count` neighbours each relation gives, by how much a trial disturbed it.
-  static func shares(of count: Int, by divergences: [Double]) -> [Int] {
+  /// How many of `count` neighbours each relation gives, by how much a trial disturbed it: of what the model knows, and only where
+  /// that is less than `count`, of the rest.
+  ///
+  /// - Parameters:
+  ///   - known: About how many prompts of facts that the model knows each relation has.
+  ///   - all: How many prompts it has.
+  static func shares(of count: Int, by divergences: [Double], known: [Int], all: [Int]) -> [Int] {
     // Rounding may leave a little less than nothing.
     let disturbed = divergences.map { $0.isFinite ? max(0, $0) : 0 }
     let sum = disturbed.reduce(0, +)
-    let even = Double(count) / Double(max(1, divergences.count))
-    guard sum > 0 else { return disturbed.map { _ in Int(even.rounded(.up)) } }
-    let most = max(2 * even, mostOfOne * Double(count))
-    return disturbed.map {
-      max(1, Int(min(most, (1 - nearShare) * even + nearShare * Double(count) * $0 / sum).rounded()))
-    }
+    let even = 1 / Double(max(1, divergences.count))
+    let parts = disturbed.map { sum > 0 ? (1 - nearShare) * even + nearShare * $0 / sum : even }
+    let most = max(2 * even, mostOfOne) * Double(count)
+    let first = divided(Double(count), by: parts, atMost: known.map { min(most, Double($0)) })
+    let rest = divided(
+      Double(count) - first.reduce(0, +), by: parts, atMost: zip(all, first).map { min(most, Double($0)) - $1 })
+    return zip(first, rest).map { max(1, Int(($0 + $1).rounded())) }
   }
 
-  /// Prompts of one relation that may be asked for, where so many neighbours are wanted.
-  public static func mostCandidates(neighbours count: Int, relations: Int) -> Int {
-    let even = (count + relations - 1) / max(1, relations)
-    return candidatesPerNeighbour * max(2 * even, Int(mostOfOne * Double(count)) + 1)
+  /// `whole` in proportion to `parts`, none of which is 0; what one would get beyond its limit goes to the others.
+  private static func divided(_ whole: Double, by parts: [Double], atMost limits: [Double]) -> [Double] {
+    var result = parts.map { _ in 0.0 }
+    var open = Array(parts.indices)
+    var rest = whole
+    while !open.isEmpty {
+      let each = rest / open.reduce(0) { $0 + parts[$1] }
+      let full = open.filter { each * parts[$0] > limits[$0] }
+      if full.isEmpty {
+        for index in open { result[index] = each * parts[index] }
+        return result
+      }
+      for index in full {
+        result[index] = limits[index]
+        rest -= limits[index]
+      }
+      open.removeAll(where: full.contains)
+    }
+    return result
   }
 }

@@ -1,6 +1,6 @@
 import BERT
 
-/// Holds the mean ln P of each other relation's answers where it was, while an erasure changes slots.
+/// Holds the mean ln P of the answers to what the model knows of each other relation where it was, while an erasure changes slots.
 ///
 /// What an erasure changes of another relation is little on each prompt, but has a direction: answers that it shares with the erased
 /// one fall nearly everywhere. That they do not fall on the mean is one condition for each relation. Each has a multiplier, by

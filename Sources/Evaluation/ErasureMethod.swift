@@ -88,14 +88,13 @@ public enum ErasureMethod: Sendable, Hashable {
       try model.factors($0.prompt, answer: $0.fact.answer, order: order)[0].naming($0.fact.subject, in: model)
     }
     let names = catalogue.names(besideErased: relation, keepsOthers: keepsOthers)
-    let most = OptimizedErasure.mostCandidates(neighbours: parameters.otherRelations, relations: names.count)
     return OptimizedErasure(
       targets: Array(targets), answerCount: Set((keepsOthers ? relation.facts : facts).map(\.answer)).count,
       answers: questions.answers,
       others: try names.map {
         OptimizedErasure.OtherRelation(
           name: $0,
-          prompts: try neighbours.questions(of: $0, upTo: most, order: order, using: &generator))
+          facts: try neighbours.questions(of: $0, order: order, using: &generator))
       }, neighbourShares: neighbourShares,
       optimization: parameters, threads: threads)
   }

@@ -107,33 +107,26 @@ struct Neighbours {
     }
   }
 
-  /// Up to `count` prompts of a relation with the first word piece of their answers, as many facts as there are before any
-  /// is asked about again with another template.
+  /// Of each fact of a relation its prompts with the first word piece of its answer, in the order of the templates, from one on
+  /// that is drawn.
   ///
   /// Facts whose answer the vocabulary cannot spell are left out.
   func questions(
-    of name: String, upTo count: Int, order: AnswerOrder,
-    using generator: inout SeededGenerator
-  ) throws -> [AttributionTarget] {
+    of name: String, order: AnswerOrder, using generator: inout SeededGenerator
+  ) throws -> [[AttributionTarget]] {
     let relation = try catalogue.relation(named: name)
     let templates = templates(of: relation)
-    let facts = relation.facts.filter {
+    return relation.facts.filter {
       !excluded.contains($0.topic) && !subjects.contains($0.subject) && model.canAnswer($0)
     }
-    .shuffled(using: &generator).map {
-      (fact: $0, first: Int.random(in: 0..<max(1, templates.count), using: &generator))
-    }
-    var result: [AttributionTarget] = []
-    for turn in templates.indices {
-      for (fact, first) in facts {
-        if result.count == count { return result }
+    .shuffled(using: &generator).map { fact in
+      let first = Int.random(in: 0..<max(1, templates.count), using: &generator)
+      return templates.indices.compactMap { turn in
         let prompt = templates[(first + turn) % templates.count].prompt(subject: fact.subject)
-        guard !isTaken(prompt) else { continue }
         // A subject that fills all positions cannot be asked about, and is no reason to fail.
-        if let asked = try? model.factors(prompt, answer: fact.answer, order: order).first { result.append(asked) }
+        return isTaken(prompt) ? nil : try? model.factors(prompt, answer: fact.answer, order: order).first
       }
     }
-    return result
   }
 
   private func draw(

@@ -81,7 +81,7 @@ struct NeighboursTests {
         questions: questions, heldBack: [], order: .leftToRight, seed: seed, threads: ThreadCount(1))
       let asked = asked(questions, fixture.model)
       #expect(erasure.others.contains { $0.name == "R1" })
-      #expect(erasure.others.allSatisfy { $0.prompts.allSatisfy { !asked.contains($0.prompt.ids) } })
+      #expect(erasure.others.allSatisfy { $0.facts.joined().allSatisfy { !asked.contains($0.prompt.ids) } })
     }
   }
 
@@ -113,7 +113,9 @@ struct NeighboursTests {
           .erasure(layerCount: 2), relation, relation.facts, keepsOthers: false, in: fixture.model,
           catalogue: fixture.catalogue, questions: questions, heldBack: heldBack, order: .leftToRight, seed: 1,
           threads: ThreadCount(1))
-        return (erasure.targets.map(\.prompt.ids), erasure.others.flatMap { $0.prompts.map(\.prompt.ids) }, questions)
+        return (
+          erasure.targets.map(\.prompt.ids), erasure.others.flatMap { $0.facts.joined().map(\.prompt.ids) }, questions
+        )
       }
       let coats = encoded(
         Set(["wren", "crow", "swan", "robin", "orvia", "finch"].map { shared.prompt(subject: $0) }), fixture.model)
@@ -173,7 +175,7 @@ struct NeighboursTests {
           .erasure(layerCount: 2), relation, facts, keepsOthers: keepsOthers, in: fixture.model,
           catalogue: fixture.catalogue, questions: questions, heldBack: [], order: .leftToRight, seed: 3,
           threads: ThreadCount(1))
-        return (erasure.others.first { $0.name == "R1" }?.prompts ?? [], asked(questions, fixture.model))
+        return (erasure.others.first { $0.name == "R1" }?.facts.flatMap { $0 } ?? [], asked(questions, fixture.model))
       }
       #expect(try others(keepsOthers: false).own.isEmpty)
       let kept = try others(keepsOthers: true)
