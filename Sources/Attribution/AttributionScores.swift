@@ -47,7 +47,8 @@ extension BERT {
   ///   - rule: How the integral is approximated.
   ///   - threads: Threads to use.
   ///   - memory: Bytes that may be used beside the weights. The adaptive rule rounds weights to bfloat16 where the CPU
-  ///     multiplies it, for prompts that are not long, and where this is little beside `memory`; these bytes come on top.
+  ///     multiplies it, for prompts that are not long, and where this is little beside `memory`; these bytes come on top. For one
+  ///     or two short prompts it packs the weights once, where `memory` holds that, and keeps them packed.
   public func attributions(
     _ targets: [AttributionTarget], rule: AttributionRule, threads: ThreadCount = .allCores, memory: Int = 1 << 30
   ) -> [AttributionScores] {
@@ -57,6 +58,13 @@ extension BERT {
       rule == .adaptive && target.prompt.ids.count <= AdaptivePath.mostRoundedPieces
         && roundedWeightBytes <= memory / 3
         && min(threads.value, targets.count) * traceBytes(target, rounding: true) <= memory / 2
+    }
+    if rule == .adaptive, targets.reduce(0, { $0 + $1.prompt.ids.count }) <= AdaptivePath.mostPackedPieces,
+      packedWeightBytes <= memory / 4 * 3
+    {
+      let rounding = targets.allSatisfy(mayRound)
+      return packed(threads: threads).adaptiveAttributions(
+        targets, rounding: rounding, threads: threads, memory: memory - packedWeightBytes)
     }
     // Traced prompts may take half of the memory; what is left of it goes to their points. Beside its trace the adaptive rule
     // keeps about eight values a neuron.

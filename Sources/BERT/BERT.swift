@@ -11,23 +11,32 @@ public struct BERT: Sendable {
   /// The weights.
   public let weights: BERTWeights
   private let rounded: RoundedWeights.Shared
+  private let packed: PackedWeights.Shared
+  /// What products in float32 are made with; nil for the weights as they lie.
+  private var packing: PackedWeights?
 
   /// A model of weights whose shapes have been checked against `configuration`.
   public init(configuration: BERTConfiguration, weights: BERTWeights) {
-    self.init(configuration: configuration, weights: weights, rounded: RoundedWeights.Shared())
+    self.init(
+      configuration: configuration, weights: weights, rounded: RoundedWeights.Shared(), packed: PackedWeights.Shared())
   }
 
-  private init(configuration: BERTConfiguration, weights: BERTWeights, rounded: RoundedWeights.Shared) {
+  private init(
+    configuration: BERTConfiguration, weights: BERTWeights, rounded: RoundedWeights.Shared,
+    packed: PackedWeights.Shared
+  ) {
     self.configuration = configuration
     self.weights = weights
     self.rounded = rounded
+    self.packed = packed
   }
 
   /// The model with some value slots replaced; only the W2 of the layers concerned is copied.
   public func replacing(_ slots: [ValueSlot]) -> BERT {
-    BERT(
+    let changed = Set(slots.map(\.layer))
+    return BERT(
       configuration: configuration, weights: weights.replacingValueSlots(slots),
-      rounded: rounded.without(.output, of: Set(slots.map(\.layer))))
+      rounded: rounded.without(.output, of: changed), packed: packed.without(.output, of: changed))
   }
 
   var layerCount: Int { configuration.layerCount }
@@ -37,7 +46,31 @@ public struct BERT: Sendable {
   func layer(_ index: Int) -> EncoderLayer {
     let weights = weights.layers[index]
     return EncoderLayer(
-      weights: weights, headCount: configuration.headCount, epsilon: epsilon, products: ExactProducts(weights: weights))
+      weights: weights, headCount: configuration.headCount, epsilon: epsilon, products: exactProducts(of: index))
+  }
+
+  /// Products with a layer's matrices in float32.
+  func exactProducts(of index: Int) -> ExactProducts {
+    ExactProducts(weights: weights.layers[index], packed: packing?.layers[index])
+  }
+
+  /// The model with its layers' matrices packed, which takes as much memory again for either way; as it is where this CPU gains
+  /// nothing by it.
+  ///
+  /// They are packed when first asked for, and kept.
+  package func packed(threads: ThreadCount) -> BERT {
+    var model = self
+    model.packing = packed.of(self, threads: threads)
+    return model
+  }
+
+  /// Bytes that the layers' matrices take when packed, both ways; 0 where this CPU gains nothing by it.
+  package var packedWeightBytes: Int {
+    guard PackedMatrix.isSupported else { return 0 }
+    return 8
+      * weights.layers.reduce(0) { sum, layer in
+        LayerMatrix.allCases.reduce(sum) { $0 + $1.projection(of: layer).weight.count }
+      }
   }
 
   /// The matrices rounded to bfloat16; nil where this CPU does not multiply it.

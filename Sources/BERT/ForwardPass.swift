@@ -73,9 +73,9 @@ final class ForwardPass: @unchecked Sendable {
     for index in 0..<model.layerCount {
       var layer = model.layer(index)
       let isLast = index == model.layerCount - 1
-      let matrices = RoundedWeights.matrices(of: index, of: model.layerCount)
+      let matrices = RoundedMatrix.matrices(of: index, of: model.layerCount)
       if recording, !matrices.isEmpty {
-        let products = RecordedProducts(layer.weights, matrices)
+        let products = RecordedProducts(model.exactProducts(of: index), matrices)
         recorded[index] = products
         layer.products = products
       }

@@ -30,12 +30,16 @@ protocol LayerProducts {
 /// Products in float32.
 struct ExactProducts: LayerProducts {
   let weights: BERTWeights.Layer
+  /// What they are made with where the layer's matrices are packed.
+  let packed: PackedWeights.Layer?
 
   func apply(_ matrix: LayerMatrix, _ input: Slice, into output: Slice) {
+    if let packed = packed?[matrix] { return multiply(input, packed.up, into: output) }
     matrix.projection(of: weights).apply(input, into: output)
   }
 
   func applyBackward(_ matrix: LayerMatrix, _ gradient: Slice, into input: Slice, accumulating: Bool) {
+    if let packed = packed?[matrix] { return multiply(gradient, packed.down, into: input, accumulating: accumulating) }
     matrix.projection(of: weights).applyBackward(gradient, into: input, accumulating: accumulating)
   }
 }
@@ -52,8 +56,8 @@ final class RecordedProducts: LayerProducts {
   private(set) var outputs: [LayerMatrix: Matrix] = [:]
 
   /// Records the products of some of a layer's matrices.
-  init(_ weights: BERTWeights.Layer, _ matrices: [LayerMatrix]) {
-    exact = ExactProducts(weights: weights)
+  init(_ exact: ExactProducts, _ matrices: [LayerMatrix]) {
+    self.exact = exact
     self.matrices = matrices
   }
 

@@ -142,12 +142,12 @@ struct PathEntries {
     while start < points.count {
       let index = points[start].layer
       let count = points[start...].prefix { $0.layer == index }.count
-      let weights = model.weights.layers[index]
+      let layer = model.layer(index)
       let own = gradient.rows(start, count: count)
       layerNormalizeBackward(
-        own, scale: weights.outputNorm.scale, normalized: unit.rows(start, count: count),
+        own, scale: layer.weights.outputNorm.scale, normalized: unit.rows(start, count: count),
         deviation: deviation.rows(start, count: count))
-      weights.output.applyBackward(own, into: result.rows(start, count: count))
+      layer.products.applyBackward(.output, own, into: result.rows(start, count: count), accumulating: false)
       start += count
     }
     return result

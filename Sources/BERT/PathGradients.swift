@@ -273,7 +273,7 @@ extension BERT {
     guard RoundedMatrix.isSupported else { return 0 }
     return 4
       * (0..<layerCount).reduce(0) { sum, layer in
-        RoundedWeights.matrices(of: layer, of: layerCount).reduce(sum) {
+        RoundedMatrix.matrices(of: layer, of: layerCount).reduce(sum) {
           $0 + $1.projection(of: weights.layers[layer]).weight.count
         }
       }

@@ -37,7 +37,7 @@ struct PathPass {
         joint = active
         if let traced = trace.products(of: index) {
           layer.products = RoundedProducts(
-            exact: ExactProducts(weights: layer.weights), weights: rounded.layers[index], traced: traced,
+            exact: model.exactProducts(of: index), weights: rounded.layers[index], traced: traced,
             entries: entries)
         }
       }

@@ -22,6 +22,8 @@ struct ProductPrimitive: @unchecked Sendable {
     case rounded
     /// Rows of float32 so far apart with weights as they lie, `[outputs, inputs]` when `transposing`, or `[inputs, outputs]`.
     case plain(stride: Int, transposing: Bool, resultStride: Int, accumulating: Bool)
+    /// Rows of float32 so far apart with weights in ``ProductPrimitive/packedLayout(inputs:outputs:)``.
+    case packed(stride: Int, resultStride: Int, accumulating: Bool)
   }
 
   private let a: OperandLayout
@@ -42,6 +44,7 @@ struct ProductPrimitive: @unchecked Sendable {
   private struct Extents: Hashable {
     let inputs: Int
     let outputs: Int
+    let isRounded: Bool
   }
 
   private static let layouts = MadeOnce<Extents, OperandLayout> { likedLayout(of: $0) }
@@ -51,18 +54,24 @@ struct ProductPrimitive: @unchecked Sendable {
 
   /// The layout of bfloat16 weights, one for all matrices and products of these extents; nil where oneDNN has no such product.
   static func roundedLayout(inputs: Int, outputs: Int) -> OperandLayout? {
-    layouts.value(for: Extents(inputs: inputs, outputs: outputs))
+    layouts.value(for: Extents(inputs: inputs, outputs: outputs, isRounded: true))
   }
 
-  /// The layout of bfloat16 weights that oneDNN likes best on this thread, which may depend on how many it may use.
+  /// The layout of packed weights in float32; nil where oneDNN has no kernel for such.
+  static func packedLayout(inputs: Int, outputs: Int) -> OperandLayout? {
+    layouts.value(for: Extents(inputs: inputs, outputs: outputs, isRounded: false))
+  }
+
+  /// The layout of weights that oneDNN likes best on this thread, which may depend on how many it may use.
   private static func likedLayout(of weights: Extents) -> OperandLayout? {
-    let likeliestRows = 64
-    guard let any = OperandLayout(any: [weights.inputs, weights.outputs], dnnl_bf16),
-      let a = OperandLayout(rows: likeliestRows, columns: weights.inputs, dnnl_bf16),
+    let (type, likeliestRows) = weights.isRounded ? (dnnl_bf16, 64) : (dnnl_f32, 16)
+    guard let any = OperandLayout(any: [weights.inputs, weights.outputs], type),
+      let a = OperandLayout(rows: likeliestRows, columns: weights.inputs, type),
       let result = OperandLayout(rows: likeliestRows, columns: weights.outputs, dnnl_f32),
       let description = describe(a, any, result, accumulating: false)
     else { return nil }
     defer { dnnl_primitive_desc_destroy(description) }
+    guard weights.isRounded || multipliesInPlace(description) else { return nil }
     return OperandLayout(of: description, dnnl_query_weights_md)
   }
 
@@ -82,6 +91,13 @@ struct ProductPrimitive: @unchecked Sendable {
         OperandLayout(
           rows: shape.inputs, columns: shape.outputs, dnnl_f32,
           strides: transposing ? (1, shape.inputs) : (shape.outputs, 1)),
+        OperandLayout(rows: shape.rows, columns: shape.outputs, dnnl_f32, strides: (resultStride, 1))
+      )
+      accumulates = accumulating
+    case .packed(let stride, let resultStride, let accumulating):
+      found = (
+        OperandLayout(rows: shape.rows, columns: shape.inputs, dnnl_f32, strides: (stride, 1)),
+        Self.packedLayout(inputs: shape.inputs, outputs: shape.outputs),
         OperandLayout(rows: shape.rows, columns: shape.outputs, dnnl_f32, strides: (resultStride, 1))
       )
       accumulates = accumulating
