@@ -60,7 +60,7 @@ extension BERT {
         && min(threads.value, targets.count) * traceBytes(target, rounding: true) <= memory / 2
     }
     if rule == .adaptive, targets.reduce(0, { $0 + $1.prompt.ids.count }) <= AdaptivePath.mostPackedPieces,
-      packedWeightBytes <= memory / 4 * 3
+      packedWeightBytes <= memory / 8 * 7
     {
       let rounding = targets.allSatisfy(mayRound)
       return packed(threads: threads).adaptiveAttributions(

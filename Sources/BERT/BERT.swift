@@ -54,7 +54,7 @@ public struct BERT: Sendable {
     ExactProducts(weights: weights.layers[index], packed: packing?.layers[index])
   }
 
-  /// The model with its layers' matrices packed, which takes as much memory again for either way; as it is where this CPU gains
+  /// The model with its layers' matrices and its decoder packed, which takes as much memory again for either way; as it is where this CPU gains
   /// nothing by it.
   ///
   /// They are packed when first asked for, and kept.
@@ -64,11 +64,11 @@ public struct BERT: Sendable {
     return model
   }
 
-  /// Bytes that the layers' matrices take when packed, both ways; 0 where this CPU gains nothing by it.
+  /// Bytes that the matrices take when packed, both ways; 0 where this CPU gains nothing by it.
   package var packedWeightBytes: Int {
     guard PackedMatrix.isSupported else { return 0 }
     return 8
-      * weights.layers.reduce(0) { sum, layer in
+      * weights.layers.reduce(weights.wordEmbeddings.count) { sum, layer in
         LayerMatrix.allCases.reduce(sum) { $0 + $1.projection(of: layer).weight.count }
       }
   }
@@ -76,7 +76,9 @@ public struct BERT: Sendable {
   /// The matrices rounded to bfloat16; nil where this CPU does not multiply it.
   func roundedWeights(threads: ThreadCount) -> RoundedWeights? { rounded.of(self, threads: threads) }
 
-  var head: MaskedLanguageHead { MaskedLanguageHead(weights: weights, epsilon: epsilon) }
+  var head: MaskedLanguageHead {
+    MaskedLanguageHead(weights: weights, epsilon: epsilon, packedDecoder: packing?.decoder ?? [])
+  }
 }
 
 /// Products of rows with the matrix of a projection, whichever way round the checkpoint stores it.

@@ -7,6 +7,8 @@ import Tensors
 struct MaskedLanguageHead {
   let weights: BERTWeights
   let epsilon: Float
+  /// What ``probabilityGradient(_:_:decoding:)`` multiplies with; empty for the decoder as it lies.
+  var packedDecoder: [PackedWeights.Projection] = []
 
   /// What the way back needs, for `rows` hidden states.
   final class Tape {
@@ -65,6 +67,16 @@ struct MaskedLanguageHead {
 
   private static let decodedBytes = 8 << 20
 
+  /// The word pieces of each such part.
+  var decodedParts: [Range<Int>] {
+    let (vocabulary, hidden) = (weights.wordEmbeddings.rows, weights.wordEmbeddings.columns)
+    return Self.parts(of: vocabulary, Self.decodedPieces(vocabulary: vocabulary, hidden: hidden))
+  }
+
+  private static func parts(of vocabulary: Int, _ most: Int) -> [Range<Int>] {
+    stride(from: 0, to: vocabulary, by: most).map { $0..<min($0 + most, vocabulary) }
+  }
+
   /// P(answer) of final states `[rows, hidden]` and its gradient with respect to them; one answer a row.
   ///
   /// With q the softmax of all other pieces, E the decoder and o their log-sum-exp, P = 1 / (1 + exp(o − l)) for the answer's
@@ -80,17 +92,20 @@ struct MaskedLanguageHead {
     let means = Matrix(rows: states.rows, columns: states.columns)
     var answerLogits = answers.map { _ in 0.0 }
     var others = answers.map { _ in -Double.infinity }
-    let vocabulary = weights.decoderBias.count
-    let most = decoded ?? Self.decodedPieces(vocabulary: vocabulary, hidden: states.columns)
-    for start in stride(from: 0, to: vocabulary, by: most) {
-      let pieces = start..<min(start + most, vocabulary)
+    let parts = decoded.map { Self.parts(of: weights.decoderBias.count, $0) } ?? decodedParts
+    for (part, pieces) in parts.enumerated() {
       let decoder = weights.wordEmbeddings.part(pieces)
+      let packed = decoded == nil && part < packedDecoder.count ? packedDecoder[part] : nil
       let logits = Matrix(unfilled: states.rows, columns: pieces.count)
-      multiply(transformed.all, weight: decoder, transposing: true, into: logits.all)
+      if let packed {
+        multiply(transformed.all, packed.up, into: logits.all)
+      } else {
+        multiply(transformed.all, weight: decoder, transposing: true, into: logits.all)
+      }
       add(weights.decoderBias.part(pieces), to: logits.all)
       for (row, answer) in answers.enumerated() where pieces.contains(answer) {
-        answerLogits[row] = Double(logits[row, answer - start])
-        logits[row, answer - start] = Self.excluded
+        answerLogits[row] = Double(logits[row, answer - pieces.lowerBound])
+        logits[row, answer - pieces.lowerBound] = Self.excluded
       }
       let tops = maxima(logits.all)
       softmax(logits.all)
@@ -103,7 +118,11 @@ struct MaskedLanguageHead {
         scale(means.rows(row, count: 1), by: Float(exp(others[row] - sum)))
         others[row] = sum
       }
-      multiply(logits.all, weight: decoder, transposing: false, into: means.all, accumulating: true)
+      if let packed {
+        multiply(logits.all, packed.down, into: means.all, accumulating: true)
+      } else {
+        multiply(logits.all, weight: decoder, transposing: false, into: means.all, accumulating: true)
+      }
     }
     let probabilities = zip(answerLogits, others).map { 1 / (1 + exp($1 - $0)) }
     for (row, answer) in answers.enumerated() {

@@ -14,37 +14,63 @@ struct WeightCopies<Copy: WeightCopy>: Sendable {
     let down: Copy
   }
 
-  let layers: [Layer]
+  /// By layer.
+  private(set) var layers: [Layer]
+  /// The decoder's, part after part as ``MaskedLanguageHead/decodedParts`` has them; empty unless it is copied.
+  private(set) var decoder: [Projection]
 
   /// Copies what `known` lacks; nil where this CPU has no use for them.
-  init?(_ model: BERT, known: [Layer]?, threads: ThreadCount) {
-    var layers = known ?? Array(repeating: Layer(), count: model.layerCount)
-    let places = (0..<model.layerCount).flatMap { layer in
-      Copy.matrices(of: layer, of: model.layerCount).filter { layers[layer][$0] == nil }.map { (layer, $0) }
+  init?(_ model: BERT, known: WeightCopies?, threads: ThreadCount) {
+    layers = known?.layers ?? Array(repeating: Layer(), count: model.layerCount)
+    decoder = known?.decoder ?? []
+    var missing: [(layer: Int, matrix: LayerMatrix)] = []
+    for layer in layers.indices {
+      for matrix in Copy.matrices(of: layer, of: model.layerCount) where layers[layer][matrix] == nil {
+        missing.append((layer, matrix))
+      }
     }
+    let places = missing
     let copies = concurrently(places.count, threads: threads) { index -> Projection? in
-      let (layer, matrix) = places[index]
-      let projection = matrix.projection(of: model.weights.layers[layer])
-      let isTransposed = projection.orientation == .outputByInput
-      guard let up = Copy(projection.weight, transposing: isTransposed),
-        let down = Copy(projection.weight, transposing: !isTransposed)
-      else { return nil }
-      return Projection(up: up, down: down)
+      let projection = places[index].matrix.projection(of: model.weights.layers[places[index].layer])
+      return Self.projection(projection.weight, isTransposed: projection.orientation == .outputByInput)
     }
-    for ((layer, matrix), projection) in zip(places, copies) {
-      guard let projection else { return nil }
-      layers[layer][matrix] = projection
+    for ((layer, matrix), copy) in zip(places, copies) {
+      guard let copy else { return nil }
+      layers[layer][matrix] = copy
     }
-    self.layers = layers
+    guard Copy.copiesDecoder, decoder.isEmpty else { return }
+    let parts = model.head.decodedParts
+    for copy in concurrently(
+      parts.count, threads: threads,
+      { index in
+        Self.projection(model.weights.wordEmbeddings.part(parts[index]), isTransposed: true)
+      })
+    {
+      guard let copy else { return nil }
+      decoder.append(copy)
+    }
+  }
+
+  private static func projection(_ weight: Tensor, isTransposed: Bool) -> Projection? {
+    guard let up = Copy(weight, transposing: isTransposed), let down = Copy(weight, transposing: !isTransposed)
+    else { return nil }
+    return Projection(up: up, down: down)
+  }
+
+  /// Without one matrix of some layers.
+  private func without(_ matrix: LayerMatrix, of changed: Set<Int>) -> WeightCopies {
+    var rest = self
+    for layer in changed where rest.layers.indices.contains(layer) { rest.layers[layer][matrix] = nil }
+    return rest
   }
 
   /// The copies for one model, made when first asked for.
   final class Shared: Sendable {
     private let made = Mutex<WeightCopies??>(nil)
     /// Those that another model has and this one shares.
-    private let known: [Layer]?
+    private let known: WeightCopies?
 
-    init(known: [Layer]? = nil) { self.known = known }
+    init(known: WeightCopies? = nil) { self.known = known }
 
     func of(_ model: BERT, threads: ThreadCount) -> WeightCopies? {
       made.withLock { made in
@@ -57,9 +83,8 @@ struct WeightCopies<Copy: WeightCopy>: Sendable {
 
     /// For a model in which one matrix of some layers is another; shares what has been made of the rest.
     func without(_ matrix: LayerMatrix, of changed: Set<Int>) -> Shared {
-      var layers = made.withLock { $0??.layers } ?? known
-      for layer in changed where layers?.indices.contains(layer) == true { layers?[layer][matrix] = nil }
-      return Shared(known: layers)
+      let all = made.withLock { $0 ?? nil } ?? known
+      return Shared(known: all?.without(matrix, of: changed))
     }
   }
 }
@@ -68,6 +93,8 @@ struct WeightCopies<Copy: WeightCopy>: Sendable {
 protocol WeightCopy: Sendable {
   /// The matrices of a layer that are copied.
   static func matrices(of layer: Int, of layerCount: Int) -> [LayerMatrix]
+  /// Whether the decoder is copied as well.
+  static var copiesDecoder: Bool { get }
 
   /// A copy of `weight`, `[inputs, outputs]`, or `[outputs, inputs]` when `transposing`; nil where this CPU has no use for it.
   init?(_ weight: Tensor, transposing: Bool)
@@ -77,6 +104,8 @@ protocol WeightCopy: Sendable {
 typealias RoundedWeights = WeightCopies<RoundedMatrix>
 
 extension RoundedMatrix: WeightCopy {
+  static let copiesDecoder = false
+
   /// The matrices of a layer through which whole prompts go: none of the first layer's, above which alone points enter, and of
   /// the last one's only those that every row goes through.
   static func matrices(of layer: Int, of layerCount: Int) -> [LayerMatrix] {
@@ -89,5 +118,7 @@ extension RoundedMatrix: WeightCopy {
 typealias PackedWeights = WeightCopies<PackedMatrix>
 
 extension PackedMatrix: WeightCopy {
+  static let copiesDecoder = true
+
   static func matrices(of layer: Int, of layerCount: Int) -> [LayerMatrix] { LayerMatrix.allCases }
 }

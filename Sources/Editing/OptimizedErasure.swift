@@ -64,7 +64,7 @@ public struct OptimizedErasure: EditingMethod {
   /// Facts among which those that the model knows are looked for, for each neighbour.
   static let candidatesPerNeighbour = 2
   /// Prompts of a fact that are asked to find whether the model knows it, at most.
-  static let promptsOfKnowledge = 3
+  public static let promptsOfKnowledge = 3
 
   /// An erasure of what `targets` ask.
   public init(

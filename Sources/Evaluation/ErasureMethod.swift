@@ -88,14 +88,32 @@ public enum ErasureMethod: Sendable, Hashable {
       try model.factors($0.prompt, answer: $0.fact.answer, order: order)[0].naming($0.fact.subject, in: model)
     }
     let names = catalogue.names(besideErased: relation, keepsOthers: keepsOthers)
+    let kinds = [\Fact.subject, \Fact.answer].map { name in
+      (all: Set(relation.facts.map { $0[keyPath: name] }), erased: facts.map { $0[keyPath: name] })
+    }
     return OptimizedErasure(
       targets: Array(targets), answerCount: Set((keepsOthers ? relation.facts : facts).map(\.answer)).count,
       answers: questions.answers,
-      others: try names.map {
-        OptimizedErasure.OtherRelation(
-          name: $0,
-          facts: try neighbours.questions(of: $0, order: order, using: &generator))
+      others: try names.map { name in
+        var facts = try neighbours.questions(of: name, order: order, using: &generator)
+        let other = try catalogue.relation(named: name)
+        if name != relation.name {
+          let names = Set(kinds.filter { other.asksAbout($0.all) }.flatMap(\.erased))
+          facts += neighbours.beliefs(about: names.sorted(), in: other, threads: threads, using: &generator)
+        }
+        return OptimizedErasure.OtherRelation(name: name, facts: facts.shuffled(using: &generator))
       }, neighbourShares: neighbourShares,
       optimization: parameters, threads: threads)
+  }
+}
+
+extension Relation {
+  /// The part of some names about which a relation has facts, from which on it asks about things of their kind.
+  private static let leastShared = 0.05
+
+  /// Whether it asks about things of such a kind: whether it has facts about enough of them.
+  fileprivate func asksAbout(_ names: Set<String>) -> Bool {
+    let shared = Set(facts.map(\.subject)).intersection(names)
+    return Double(shared.count) >= Self.leastShared * Double(max(1, names.count))
   }
 }

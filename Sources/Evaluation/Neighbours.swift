@@ -1,5 +1,6 @@
 import BERT
 import Editing
+import Kernels
 import Relations
 
 /// Prompts on which an edit shall change nothing, of facts drawn by seed.
@@ -126,6 +127,32 @@ struct Neighbours {
         // A subject that fills all positions cannot be asked about, and is no reason to fail.
         return isTaken(prompt) ? nil : try? model.factors(prompt, answer: fact.answer, order: order).first
       }
+    }
+  }
+
+  /// What the model believes of `names` in a relation that has no facts about them: like ``questions(of:order:using:)``, with the
+  /// answer that it gives to most of each one's first prompts; those to which it gives no such are left out.
+  func beliefs(
+    about names: [String], in relation: Relation, threads: ThreadCount, using generator: inout SeededGenerator
+  ) -> [[AttributionTarget]] {
+    let listed = Set(relation.facts.map(\.subject))
+    let templates = templates(of: relation)
+    let asked = names.filter {
+      !listed.contains($0) && !subjects.contains($0)
+        && !excluded.contains(Topic(relation: relation.name, subject: $0))
+    }.map { name in
+      templates.shuffled(using: &generator).map { $0.prompt(subject: name) }.filter { !isTaken($0) }
+        .compactMap { try? model.encode($0) }
+    }
+    let first = asked.map { $0.prefix(OptimizedErasure.promptsOfKnowledge) }
+    var said = model.bert.predict(first.flatMap { $0 }, threads: threads) { $1.best }[...]
+    return zip(asked, first).compactMap { prompts, first in
+      let own = said.prefix(first.count)
+      said = said.dropFirst(first.count)
+      let counts = Dictionary(own.map { ($0, 1) }, uniquingKeysWith: +)
+      guard let most = counts.max(by: { ($0.value, $1.key) < ($1.value, $0.key) }), 2 * most.value >= own.count
+      else { return nil }
+      return prompts.map { AttributionTarget(prompt: $0, answer: most.key) }
     }
   }
 

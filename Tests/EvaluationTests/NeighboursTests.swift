@@ -86,6 +86,35 @@ struct NeighboursTests {
   }
 
   @Test(
+    "an erasure keeps what the model says of its subjects in relations that ask about such, where these have no facts",
+    arguments: [false, true])
+  func beliefs(isOfOneSubject: Bool) throws {
+    try withRelations { fixture in
+      let relation = try fixture.catalogue.relation(named: "R1")
+      let facts = isOfOneSubject ? relation.facts.filter { $0.subject == "tamel" } : relation.facts
+      let questions = try EvaluationQuestions(
+        erasing: relation, facts: facts, keepsOthers: isOfOneSubject, in: fixture.catalogue, model: fixture.model,
+        seed: 3)
+      let erasure = try ErasureMethod.optimized(
+        .erasure(layerCount: 2), relation, facts, keepsOthers: isOfOneSubject, in: fixture.model,
+        catalogue: fixture.catalogue, questions: questions, heldBack: [], order: .leftToRight, seed: 3,
+        threads: ThreadCount(1))
+      func known(_ name: String, about subject: String) -> [[AttributionTarget]] {
+        let piece = fixture.model.subject(subject)
+        return erasure.others.first { $0.name == name }?.facts.filter {
+          $0.contains { $0.prompt.ids.contains(piece[0]) }
+        } ?? []
+      }
+      // R2 has a fact about orvia, R3 and R4 have none about any of them.
+      let tamel = try #require(known("R2", about: "tamel").first)
+      #expect(known("R2", about: "tamel").count == 1 && tamel.count == 2)
+      let said = fixture.model.bert.predict(tamel.map(\.prompt), read: { $1.best })
+      #expect(Set(tamel.map(\.answer)).count == 1 && said.contains(tamel[0].answer))
+      #expect(known("R3", about: "tamel").isEmpty && known("R4", about: "tamel").isEmpty)
+    }
+  }
+
+  @Test(
     "an erasure is not judged to keep a prompt that it shall forget, though another relation asks it", arguments: 0..<3)
   func forgotten(seed: UInt64) throws {
     try withRelations { fixture in

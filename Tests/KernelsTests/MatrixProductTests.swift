@@ -143,6 +143,36 @@ struct MatrixProductTests {
   }
 
   @Test(
+    "products with packed weights are those of plain loops, either way round, added to what is there or not",
+    .enabled(if: PackedMatrix.isSupported), arguments: [1, 9, 33], [(33, 7), (256, 1024), (1024, 256)])
+  func packedProducts(rows: Int, shape: (inner: Int, columns: Int)) throws {
+    let (k, n) = shape
+    let a = ElementwiseTests.matrix(rows, k + 3, ElementwiseTests.wave).all.columns(2, count: k)
+    let plain = (0..<n * k).map { Float(cos(Double($0) * 1.7)) }
+    let turned = (0..<n * k).map { plain[($0 % k) * n + $0 / k] }
+    for (weight, isTransposed) in [
+      (Tensor(shape: [k, n], values: plain), false), (Tensor(shape: [n, k], values: turned), true),
+    ] {
+      let packed = try #require(PackedMatrix(weight, transposing: isTransposed))
+      for accumulating in [false, true] {
+        let result = ElementwiseTests.matrix(rows, n + 5) { _, _ in 7 }
+        multiply(a, packed, into: result.all.columns(1, count: n), accumulating: accumulating)
+        for row in Set([0, rows / 2, rows - 1]) {
+          for column in stride(from: 0, to: n, by: max(1, n / 20)) {
+            let values = a.row(row).values
+            let wanted = (0..<k).reduce(accumulating ? 7.0 : 0) {
+              $0 + Double(values[$1]) * Double(plain[$1 * n + column])
+            }
+            // Up to 1,024 products of numbers up to 3, summed in float32.
+            #expect(abs(Double(result[row, column + 1]) - wanted) < 2e-3)
+          }
+          #expect(result[row, 0] == 7 && result[row, n + 1] == 7, "nothing beside the slice is written")
+        }
+      }
+    }
+  }
+
+  @Test(
     "a rounded product that one thread has made is the same when all threads share it",
     .enabled(if: RoundedMatrix.isSupported))
   func sharedProducts() throws {
