@@ -112,7 +112,7 @@ extension Relation {
   private static let leastShared = 0.05
 
   /// Whether it asks about things of such a kind: whether it has facts about enough of them.
-  fileprivate func asksAbout(_ names: Set<String>) -> Bool {
+  func asksAbout(_ names: Set<String>) -> Bool {
     let shared = Set(facts.map(\.subject)).intersection(names)
     return Double(shared.count) >= Self.leastShared * Double(max(1, names.count))
   }

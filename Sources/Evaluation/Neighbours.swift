@@ -130,10 +130,15 @@ struct Neighbours {
     }
   }
 
+  /// The P from which on the model believes what it says, and does not guess.
+  static let belief = 0.5
+
   /// What the model believes of `names` in a relation that has no facts about them: like ``questions(of:order:using:)``, with the
-  /// answer that it gives to most of each one's first prompts; those to which it gives no such are left out.
+  /// answer that it gives with a P of ``belief`` on at least half of each one's first prompts; names of which it believes nothing
+  /// are left out.
   func beliefs(
-    about names: [String], in relation: Relation, threads: ThreadCount, using generator: inout SeededGenerator
+    about names: [String], in relation: Relation, threads: ThreadCount, atLeast least: Double = Neighbours.belief,
+    using generator: inout SeededGenerator
   ) -> [[AttributionTarget]] {
     let listed = Set(relation.facts.map(\.subject))
     let templates = templates(of: relation)
@@ -145,11 +150,13 @@ struct Neighbours {
         .compactMap { try? model.encode($0) }
     }
     let first = asked.map { $0.prefix(OptimizedErasure.promptsOfKnowledge) }
-    var said = model.bert.predict(first.flatMap { $0 }, threads: threads) { $1.best }[...]
+    var said = model.bert.predict(first.flatMap { $0 }, threads: threads) {
+      $1.probability(of: $1.best) >= least ? $1.best : nil
+    }[...]
     return zip(asked, first).compactMap { prompts, first in
       let own = said.prefix(first.count)
       said = said.dropFirst(first.count)
-      let counts = Dictionary(own.map { ($0, 1) }, uniquingKeysWith: +)
+      let counts = Dictionary(own.compactMap { $0 }.map { ($0, 1) }, uniquingKeysWith: +)
       guard let most = counts.max(by: { ($0.value, $1.key) < ($1.value, $0.key) }), 2 * most.value >= own.count
       else { return nil }
       return prompts.map { AttributionTarget(prompt: $0, answer: most.key) }

@@ -71,8 +71,15 @@ struct ProductPrimitive: @unchecked Sendable {
       let description = describe(a, any, result, accumulating: false)
     else { return nil }
     defer { dnnl_primitive_desc_destroy(description) }
-    guard weights.isRounded || multipliesInPlace(description) else { return nil }
-    return OperandLayout(of: description, dnnl_query_weights_md)
+    guard let layout = OperandLayout(of: description, dnnl_query_weights_md) else { return nil }
+    if weights.isRounded { return layout }
+    // A kernel for many rows may have none beside it for a single one.
+    guard multipliesInPlace(description), let row = OperandLayout(rows: 1, columns: weights.inputs, type),
+      let single = OperandLayout(rows: 1, columns: weights.outputs, dnnl_f32),
+      let alone = describe(row, layout, single, accumulating: true)
+    else { return nil }
+    dnnl_primitive_desc_destroy(alone)
+    return layout
   }
 
   private init?(_ shape: Shape) {

@@ -86,31 +86,44 @@ struct NeighboursTests {
   }
 
   @Test(
-    "an erasure keeps what the model says of its subjects in relations that ask about such, where these have no facts",
-    arguments: [false, true])
-  func beliefs(isOfOneSubject: Bool) throws {
+    "the model believes what it says surely of names that a relation has no facts about, and is not asked of others")
+  func beliefs() throws {
+    try withRelations { fixture in
+      let relation = try fixture.catalogue.relation(named: "R2")
+      let judged = try fixture.model.encode("a lisk is a [MASK] bird .")
+      let neighbours = Neighbours(
+        catalogue: fixture.catalogue, excluded: [Topic(relation: "R2", subject: "borda")], subjects: ["quend"],
+        heldBack: [], taken: fixture.model.wordings(["a lisk is a [MASK] bird ."]), model: fixture.model)
+      func beliefs(_ names: [String], atLeast least: Double) -> [[AttributionTarget]] {
+        var generator = SeededGenerator(seed: 3)
+        return neighbours.beliefs(
+          about: names, in: relation, threads: ThreadCount(1), atLeast: least, using: &generator)
+      }
+      // A fact, an edited subject and a topic that is judged.
+      #expect(beliefs(["orvia", "quend", "borda"], atLeast: 0).isEmpty)
+      let found = beliefs(["tamel", "lisk"], atLeast: 0)
+      #expect(found.map(\.count) == [2, 1] && !found.joined().contains { $0.prompt.ids == judged.ids })
+      for own in found {
+        let said = fixture.model.bert.predict(own.map(\.prompt)) { ($1.best, $1.probability(of: $1.best)) }
+        #expect(Set(own.map(\.answer)).count == 1 && said.map(\.0).contains(own[0].answer))
+        let largest = said.map(\.1).max() ?? 0
+        let name = own.count == 2 ? "tamel" : "lisk"
+        #expect(beliefs([name], atLeast: largest).count == 1 && beliefs([name], atLeast: largest.nextUp).isEmpty)
+      }
+    }
+  }
+
+  @Test("only relations that ask about things of the erased kind are asked what the model believes")
+  func kinds() throws {
     try withRelations { fixture in
       let relation = try fixture.catalogue.relation(named: "R1")
-      let facts = isOfOneSubject ? relation.facts.filter { $0.subject == "tamel" } : relation.facts
-      let questions = try EvaluationQuestions(
-        erasing: relation, facts: facts, keepsOthers: isOfOneSubject, in: fixture.catalogue, model: fixture.model,
-        seed: 3)
-      let erasure = try ErasureMethod.optimized(
-        .erasure(layerCount: 2), relation, facts, keepsOthers: isOfOneSubject, in: fixture.model,
-        catalogue: fixture.catalogue, questions: questions, heldBack: [], order: .leftToRight, seed: 3,
-        threads: ThreadCount(1))
-      func known(_ name: String, about subject: String) -> [[AttributionTarget]] {
-        let piece = fixture.model.subject(subject)
-        return erasure.others.first { $0.name == name }?.facts.filter {
-          $0.contains { $0.prompt.ids.contains(piece[0]) }
-        } ?? []
+      // R2 has a fact about orvia, R3 and R4 have none about any of R1's names.
+      #expect(try fixture.catalogue.relation(named: "R2").asksAbout(Set(relation.facts.map(\.subject))))
+      for name in ["R3", "R4"] {
+        let other = try fixture.catalogue.relation(named: name)
+        #expect(!other.asksAbout(Set(relation.facts.map(\.subject))) && !other.asksAbout(["Elmer", "Bremel"]))
       }
-      // R2 has a fact about orvia, R3 and R4 have none about any of them.
-      let tamel = try #require(known("R2", about: "tamel").first)
-      #expect(known("R2", about: "tamel").count == 1 && tamel.count == 2)
-      let said = fixture.model.bert.predict(tamel.map(\.prompt), read: { $1.best })
-      #expect(Set(tamel.map(\.answer)).count == 1 && said.contains(tamel[0].answer))
-      #expect(known("R3", about: "tamel").isEmpty && known("R4", about: "tamel").isEmpty)
+      #expect(try fixture.catalogue.relation(named: "R4").asksAbout(["finch", "wren"]))
     }
   }
 
