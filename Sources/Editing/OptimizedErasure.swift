@@ -29,7 +29,8 @@ public struct OptimizedErasure: EditingMethod {
   public struct OtherRelation: Sendable {
     /// The relation's name.
     public let name: String
-    /// Of each fact its prompts with their right answers, at least one, in the order in which they are taken.
+    /// Of each fact, or what the model believes to be one, its prompts with their right answers, at least one, in the order in which
+    /// they are taken.
     public let facts: [[AttributionTarget]]
 
     /// Facts of a relation; those without prompts are left out.
