@@ -48,7 +48,7 @@ extension BERT {
   ///   - threads: Threads to use.
   ///   - memory: Bytes that may be used beside the weights. The adaptive rule rounds weights to bfloat16 where the CPU
   ///     multiplies it, for prompts that are not long, and where this is little beside `memory`; these bytes come on top. For one
-  ///     or two short prompts it packs the weights once, where `memory` holds that, and keeps them packed.
+  ///     or two short prompts it packs the weights once, where `memory` holds that, and keeps them packed, beside the `memory` of later calls.
   public func attributions(
     _ targets: [AttributionTarget], rule: AttributionRule, threads: ThreadCount = .allCores, memory: Int = 1 << 30
   ) -> [AttributionScores] {
@@ -59,8 +59,9 @@ extension BERT {
         && roundedWeightBytes <= memory / 3
         && min(threads.value, targets.count) * traceBytes(target, rounding: true) <= memory / 2
     }
-    if rule == .adaptive, targets.reduce(0, { $0 + $1.prompt.ids.count }) <= AdaptivePath.mostPackedPieces,
-      packedWeightBytes <= memory / 8 * 7
+    let gainsByPacking = packedWeightBytes > 0 && packedWeightBytes <= memory / 8 * 7
+    if rule == .adaptive, gainsByPacking,
+      targets.reduce(0, { $0 + $1.prompt.ids.count }) <= AdaptivePath.mostPackedPieces
     {
       let rounding = targets.allSatisfy(mayRound)
       return packed(threads: threads).adaptiveAttributions(

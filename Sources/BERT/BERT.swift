@@ -54,8 +54,8 @@ public struct BERT: Sendable {
     ExactProducts(weights: weights.layers[index], packed: packing?.layers[index])
   }
 
-  /// The model with its layers' matrices and its decoder packed, which takes as much memory again for either way; as it is where this CPU gains
-  /// nothing by it.
+  /// The model with its layers' matrices and its decoder packed, which takes as much memory again for either way; as it is
+  /// where this CPU gains nothing by it.
   ///
   /// They are packed when first asked for, and kept.
   package func packed(threads: ThreadCount) -> BERT {

@@ -61,8 +61,9 @@ struct EncoderLayer {
   func attend(
     queries: Slice, keys: Slice, values: Slice, spans: [AttentionSpan], probabilities: Matrix, into context: Slice
   ) {
-    for span in spans {
-      for head in 0..<headCount {
+    divided(headCount * spans.count) { part in
+      for index in part {
+        let (span, head) = (spans[index / headCount], index % headCount)
         let columns = head * headSize
         let p = block(of: probabilities, span, head)
         let v = values.rows(span.keyStart, count: span.keyCount).columns(columns, count: headSize)
@@ -85,11 +86,12 @@ struct EncoderLayer {
     queryGradient: Slice, keyGradient: Slice, valueGradient: Slice
   ) {
     let largest = spans.map { $0.queryCount * $0.keyCount }.max() ?? 0
-    let scratch = Matrix(unfilled: 1, columns: largest)
-    for span in spans {
-      let scores = Slice(
-        scratch, offset: 0, rows: span.queryCount, columns: span.keyCount, stride: span.keyCount)
-      for head in 0..<headCount {
+    divided(headCount * spans.count) { indices in
+      let scratch = Matrix(unfilled: 1, columns: largest)
+      for index in indices {
+        let (span, head) = (spans[index / headCount], index % headCount)
+        let scores = Slice(
+          scratch, offset: 0, rows: span.queryCount, columns: span.keyCount, stride: span.keyCount)
         func part(_ slice: Slice, _ start: Int, _ count: Int) -> Slice {
           slice.rows(start, count: count).columns(head * headSize, count: headSize)
         }

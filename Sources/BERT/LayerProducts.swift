@@ -91,13 +91,14 @@ struct RoundedProducts: LayerProducts {
     guard let weight = weights[matrix], let before = traced.inputs[matrix], let after = traced.outputs[matrix] else {
       return exact.apply(matrix, input, into: output)
     }
-    let difference = RoundedRows(rows: entries.promptRows(input.rows), columns: input.columns)
-    entries.forEachPrompt(rows: input.rows) { start, among, tracedStart, count in
+    let prompts = entries.prompts(rows: input.rows)
+    let difference = RoundedRows(rows: Self.rowCount(prompts), columns: input.columns)
+    Self.forEach(prompts, columns: input.columns) { start, among, tracedStart, count in
       difference.round(
         input.rows(start, count: count), minus: before.rows(tracedStart, count: count), at: among)
     }
     let product = multiply(difference, weight.up)
-    entries.forEachPrompt(rows: input.rows) { start, among, tracedStart, count in
+    Self.forEach(prompts, columns: output.columns) { start, among, tracedStart, count in
       add(
         product.rows(among, count: count), after.rows(tracedStart, count: count),
         into: output.rows(start, count: count))
@@ -109,19 +110,31 @@ struct RoundedProducts: LayerProducts {
     guard let weight = weights[matrix] else {
       return exact.applyBackward(matrix, gradient, into: input, accumulating: accumulating)
     }
-    let rounded = RoundedRows(rows: entries.promptRows(gradient.rows), columns: gradient.columns)
-    entries.forEachPrompt(rows: gradient.rows) { start, among, _, count in
+    let prompts = entries.prompts(rows: gradient.rows)
+    let rounded = RoundedRows(rows: Self.rowCount(prompts), columns: gradient.columns)
+    Self.forEach(prompts, columns: gradient.columns) { start, among, _, count in
       rounded.round(gradient.rows(start, count: count), at: among)
     }
     let product = multiply(rounded, weight.down)
     let result = accumulating ? Matrix(unfilled: gradient.rows, columns: input.columns).all : input
-    entries.forEachPrompt(rows: gradient.rows) { start, among, _, count in
+    Self.forEach(prompts, columns: result.columns) { start, among, _, count in
       result.rows(start, count: count).copy(from: product.rows(among, count: count))
     }
     replaceMasks(of: result, from: gradient) {
       exact.applyBackward(matrix, $0, into: $1, accumulating: false)
     }
     if accumulating { add(result, to: input) }
+  }
+
+  private static func rowCount(_ prompts: [PathEntries.PromptRows]) -> Int { prompts.reduce(0) { $0 + $1.count } }
+
+  /// Goes through prompts of such rows, on as many threads as products have where they are enough.
+  private static func forEach(
+    _ prompts: [PathEntries.PromptRows], columns: Int, _ body: (PathEntries.PromptRows) -> Void
+  ) {
+    divided(prompts.count, values: rowCount(prompts) * columns / max(1, prompts.count)) { part in
+      for index in part { body(prompts[index]) }
+    }
   }
 
   private func replaceMasks(of output: Slice, from input: Slice, _ product: (Slice, Slice) -> Void) {

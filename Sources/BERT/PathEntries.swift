@@ -67,23 +67,18 @@ struct PathEntries {
       })
   }
 
-  /// Goes through the points, among those with own rows before `rows`, of which whole prompts follow: where each starts among
-  /// own rows, among those of such points alone, and in the traced pass.
-  func forEachPrompt(
-    rows: Int, _ body: (_ start: Int, _ startAmongPrompts: Int, _ tracedStart: Int, _ count: Int) -> Void
-  ) {
+  /// Rows of one point's whole prompt: where they start among own rows, among those of such points alone, and in the traced pass.
+  typealias PromptRows = (start: Int, startAmongPrompts: Int, tracedStart: Int, count: Int)
+
+  /// The points, among those with own rows before `rows`, of which whole prompts follow.
+  func prompts(rows: Int) -> [PromptRows] {
+    var result: [PromptRows] = []
     var among = 0
     for (index, point) in points.enumerated() where own.starts[index] < rows && point.following == .prompt {
-      body(own.starts[index], among, trace.packing.starts[point.prompt], own.lengths[index])
+      result.append((own.starts[index], among, trace.packing.starts[point.prompt], own.lengths[index]))
       among += own.lengths[index]
     }
-  }
-
-  /// Own rows before `rows` of the points of which whole prompts follow.
-  func promptRows(_ rows: Int) -> Int {
-    var count = 0
-    forEachPrompt(rows: rows) { count += $3 }
-    return count
+    return result
   }
 
   /// Writes some points' own rows: the traced ones, and over each `[MASK]` the point's.

@@ -8,6 +8,11 @@
 void omp_set_num_threads(int count);
 int omp_get_max_threads(void);
 int omp_get_num_procs(void);
+int omp_get_num_threads(void);
+int omp_get_thread_num(void);
+
+/* What compilers make of a parallel region: `body` runs on so many threads, this one among them, until all have returned. */
+void GOMP_parallel(void (*body)(void *), void *data, unsigned threads, unsigned flags);
 
 /*
  * oneDNN 3, as in Debian 13 and Ubuntu 24.04, describes operations otherwise than oneDNN 2, as in Debian 12. What differs is

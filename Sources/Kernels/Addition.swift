@@ -7,7 +7,7 @@ public func add(_ bias: Tensor, _ other: Slice? = nil, to rows: Slice) {
     if let other { precondition(other.rows == rows.rows && other.columns == rows.columns) }
     bias.withUnsafeBufferPointer { biases in
       guard let bias = biases.baseAddress else { return }
-      for row in 0..<rows.rows {
+      forEachRow(of: rows) { row in
         let x = rows.pointer(row)
         let y = other?.pointer(row)
         var column = 0
@@ -28,7 +28,7 @@ public func add(_ a: Slice, _ b: Slice, into result: Slice) {
   WorkMeter.measure(.addition) {
     precondition(a.rows == result.rows && a.columns == result.columns)
     precondition(b.rows == result.rows && b.columns == result.columns)
-    for row in 0..<result.rows {
+    forEachRow(of: result) { row in
       let (x, y, sum) = (a.pointer(row), b.pointer(row), result.pointer(row))
       var column = 0
       while column < result.columns {
@@ -54,7 +54,7 @@ public func scale(_ rows: Slice, by factor: Float) {
 private func combine(_ rows: Slice, _ other: Slice, _ operation: (Lanes, Lanes) -> Lanes) {
   WorkMeter.measure(.addition) {
     precondition(other.rows == rows.rows && other.columns == rows.columns)
-    for row in 0..<rows.rows {
+    forEachRow(of: rows) { row in
       let x = rows.pointer(row)
       let y = other.pointer(row)
       var column = 0

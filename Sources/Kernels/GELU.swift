@@ -42,22 +42,26 @@ private func forEachRun(
 ) {
   let isWhole = rows.stride == rows.columns && (other.map { $0.stride == $0.columns } ?? true)
   let (runs, length) = isWhole ? (min(1, rows.rows), rows.rows * rows.columns) : (rows.rows, rows.columns)
+  let size = VectorPrimitive.geluBlock
+  let blocks = VectorPrimitive.gelu != nil && VectorPrimitive.geluBackward != nil ? length / size : 0
+  let left = length - blocks * size
   for run in 0..<runs {
     let x = rows.pointer(run)
     let y = other?.pointer(run)
-    var start = 0
-    if VectorPrimitive.gelu != nil, VectorPrimitive.geluBackward != nil {
-      while length - start >= VectorPrimitive.geluBlock {
-        block(x + start, y.map { $0 + start })
-        start += VectorPrimitive.geluBlock
-      }
+    divided(blocks) { part in
+      for index in part { block(x + index * size, y.map { $0 + index * size }) }
     }
-    while start < length {
-      rest(x + start, y.map { $0 + start }, min(laneCount, length - start))
-      start += laneCount
+    divided((left + laneCount - 1) / laneCount, values: laneCount * lanesWorth) { part in
+      for index in part {
+        let start = blocks * size + index * laneCount
+        rest(x + start, y.map { $0 + start }, min(laneCount, length - start))
+      }
     }
   }
 }
+
+/// How many additions a value of GELU takes as long as.
+private let lanesWorth = 8
 
 /// Φ(x) and φ(x) of the standard normal distribution.
 ///

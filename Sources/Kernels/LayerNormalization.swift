@@ -14,7 +14,7 @@ public func layerNormalize(
     scale.withUnsafeBufferPointer { scales in
       shift.withUnsafeBufferPointer { shifts in
         guard let gamma = scales.baseAddress, let beta = shifts.baseAddress else { return }
-        for row in 0..<rows.rows {
+        forEachRow(of: rows) { row in
           let x = rows.pointer(row)
           let mean = sum(columns) { load(x + $0, $1) } / Float(columns)
           let variance =
@@ -50,7 +50,7 @@ public func layerNormalizeBackward(_ gradient: Slice, scale: Tensor, normalized:
     precondition(normalized.rows >= gradient.rows && deviation.rows >= gradient.rows)
     scale.withUnsafeBufferPointer { scales in
       guard let gamma = scales.baseAddress else { return }
-      for row in 0..<gradient.rows {
+      forEachRow(of: gradient) { row in
         let g = gradient.pointer(row)
         let unit = normalized.pointer(row)
         let mean = sum(columns) { load(g + $0, $1) * load(gamma + $0, $1) } / Float(columns)

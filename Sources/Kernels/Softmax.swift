@@ -4,11 +4,11 @@ import Foundation
 public func softmax(_ rows: Slice) {
   let vectorised = VectorPrimitive.softmax(count: rows.columns, logarithm: false)
   WorkMeter.measure(.softmax) {
-    for row in 0..<rows.rows {
+    forEachRow(of: rows) { row in
       let x = rows.pointer(row)
       if let vectorised {
         vectorised.apply(x)
-        continue
+        return
       }
       let total = exponentiate(x, rows.columns, subtracting: maximum(x, rows.columns))
       let scale = 1 / total
@@ -27,7 +27,7 @@ public func softmax(_ rows: Slice) {
 public func softmaxBackward(_ gradient: Slice, probabilities: Slice, scale: Float) {
   WorkMeter.measure(.softmax) {
     precondition(gradient.rows == probabilities.rows && gradient.columns == probabilities.columns)
-    for row in 0..<gradient.rows {
+    forEachRow(of: gradient) { row in
       let g = gradient.pointer(row)
       let p = probabilities.pointer(row)
       var sum = Lanes.zero
@@ -52,14 +52,14 @@ public func softmaxBackward(_ gradient: Slice, probabilities: Slice, scale: Floa
 public func logSoftmax(_ rows: Slice) {
   let vectorised = VectorPrimitive.softmax(count: rows.columns, logarithm: true)
   WorkMeter.measure(.softmax) {
-    let scratch = Matrix(rows: 1, columns: rows.columns)
-    for row in 0..<rows.rows {
+    forEachRow(of: rows) { row in
       let x = rows.pointer(row)
       if let vectorised {
         vectorised.apply(x)
-        continue
+        return
       }
       let top = maximum(x, rows.columns)
+      let scratch = Matrix(unfilled: 1, columns: rows.columns)
       scratch.base.update(from: x, count: rows.columns)
       let shift = top + log(exponentiate(scratch.base, rows.columns, subtracting: top))
       var column = 0

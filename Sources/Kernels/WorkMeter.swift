@@ -1,3 +1,4 @@
+import COneDNN
 import Foundation
 import Synchronization
 
@@ -23,7 +24,7 @@ public enum WorkKind: String, Sendable, CaseIterable, Codable {
 public enum WorkMeter {
   /// What was measured.
   public struct Work: Sendable {
-    /// Seconds of each kind, added up over threads.
+    /// Seconds of each kind, added up over threads; what several do together counts once.
     public var seconds: [WorkKind: Double] = [:]
     /// Floating-point operations of matrix products, two a multiply-add.
     public var operations = 0
@@ -54,8 +55,10 @@ public enum WorkMeter {
     let start = DispatchTime.now().uptimeNanoseconds
     body()
     let seconds = Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9
+    // Of work that is divided, like a product of several threads, the time of the thread that divided it.
+    let isCounted = omp_get_thread_num() == 0
     work.withLock {
-      $0.seconds[kind, default: 0] += seconds
+      if isCounted { $0.seconds[kind, default: 0] += seconds }
       $0.operations += operations
       if areRounded { $0.roundedOperations += operations }
     }
