@@ -15,9 +15,12 @@ public func withMatrixMemory<Result>(of bytes: Int, _ body: () throws -> Result)
 /// Memory of matrices that are gone, kept for the next ones.
 ///
 /// A pass makes hundreds of matrices of the same few sizes; asking the system for fresh pages each time would cost ten to
-/// twenty per cent of it. With what is in use, what is kept takes up to twice what was in use at once, within ``usualBound`` or
-/// what ``withMatrixMemory(of:_:)`` allows, and ``leastBound`` in any case. Large blocks are mapped one by one: the allocator's heap, once it holds such blocks of
-/// many sizes, has gaps between them that took a fifth more than what was asked for.
+/// twenty per cent of it. Other prompts' passes make matrices of other sizes, so that a block may be up to a half larger than
+/// what is asked for, without which locating took a twentieth longer.
+///
+/// With what is in use, what is kept takes up to twice what was in use at once, within ``usualBound`` or what
+/// ``withMatrixMemory(of:_:)`` allows, and ``leastBound`` in any case. Large blocks are mapped one by one: the allocator's
+/// heap, once it holds such blocks of many sizes, has gaps between them that took a fifth more than what was asked for.
 final class MatrixMemory: @unchecked Sendable {
   static let shared = MatrixMemory()
 
@@ -52,8 +55,10 @@ final class MatrixMemory: @unchecked Sendable {
   private static let leastMapped = 1 << 20
 
   private let lock = NSLock()
-  /// By size, the longest kept first.
-  private var kept: [Int: [(block: Block, since: Int)]] = [:]
+  private typealias Kept = (block: Block, since: Int)
+
+  /// By size, the longest kept first; no size without any.
+  private var kept: [Int: [Kept]] = [:]
   private var clock = 0
   private var keptBytes = 0
   private var usedBytes = 0
@@ -70,15 +75,17 @@ final class MatrixMemory: @unchecked Sendable {
   /// Bytes in use and kept.
   var heldBytes: Int { lock.withLock { usedBytes + keptBytes } }
 
-  /// At least `byteCount` bytes, of any content.
+  /// At least `byteCount` bytes, of any content: the smallest kept block that fits and is not much larger, or a new one.
   func take(byteCount: Int) -> Block {
     let size = Self.roundedUp(byteCount)
     var found: Block?
     releasing {
-      usedBytes += size
+      let fitting = size...size + size / 2
+      if let nearest = kept.keys.lazy.filter({ fitting.contains($0) }).min() {
+        found = removeKept(of: nearest) { $0.popLast() }
+      }
+      usedBytes += found?.byteCount ?? size
       mostUsedBytes = max(mostUsedBytes, usedBytes)
-      found = kept[size]?.popLast()?.block
-      if found != nil { keptBytes -= size }
     }
     return found ?? Block(byteCount: size)
   }
@@ -113,13 +120,19 @@ final class MatrixMemory: @unchecked Sendable {
       change()
       while usedBytes + keptBytes > bound {
         let oldest = kept.min { ($0.value.first?.since ?? .max) < ($1.value.first?.since ?? .max) }
-        guard let size = oldest?.key, let block = kept[size]?.first?.block else { break }
-        kept[size]?.removeFirst()
-        keptBytes -= size
+        guard let size = oldest?.key, let block = removeKept(of: size, { $0.removeFirst() }) else { break }
         superfluous.append(block)
       }
     }
     for block in superfluous { block.deallocate() }
+  }
+
+  /// With the lock held, takes one of the blocks kept of a size.
+  private func removeKept(of size: Int, _ choose: (inout [Kept]) -> Kept?) -> Block? {
+    guard let chosen = choose(&kept[size, default: []]) else { return nil }
+    if kept[size]?.isEmpty == true { kept[size] = nil }
+    keptBytes -= size
+    return chosen.block
   }
 
   /// The next eighth of a power of two, so that nearly equal sizes share blocks.

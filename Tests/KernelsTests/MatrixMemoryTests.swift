@@ -21,6 +21,20 @@ struct MatrixMemoryTests {
     memory.give(second)
   }
 
+  @Test("of the kept blocks that fit, the smallest is taken, and none that is much larger")
+  func nearestFit() {
+    let memory = MatrixMemory()
+    let kept = [8, 6, 5, 4].map { memory.take(byteCount: $0 * Self.megabyte) }
+    for block in kept { memory.give(block) }
+    let held = memory.heldBytes
+    let (fitting, larger) = (memory.take(byteCount: 17 * Self.megabyte / 4), memory.take(byteCount: 5 * Self.megabyte))
+    #expect(fitting.start == kept[2].start && larger.start == kept[1].start && memory.heldBytes == held)
+    // 8 MB are left, more than half as much again.
+    let new = memory.take(byteCount: 5 * Self.megabyte)
+    #expect(new.byteCount == 5 * Self.megabyte && memory.heldBytes == held + new.byteCount)
+    for block in [fitting, larger, new] { memory.give(block) }
+  }
+
   @Test("no more is kept than allowed, and little when the work is done")
   func bound() {
     let memory = MatrixMemory()
