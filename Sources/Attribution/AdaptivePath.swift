@@ -83,10 +83,6 @@ package enum AdaptivePath {
   /// these start from costs more.
   static let mostRoundedPieces = 128
 
-  /// Word pieces of all prompts together up to which weights are packed: with more, passes have rows enough to make up for the
-  /// copying of weights as they lie.
-  static let mostPackedPieces = 32
-
   /// What a whole prompt costs in a layer, by what a row of it costs in float32: bfloat16 products run twice as fast, and of
   /// `[MASK]` there is an exact one besides.
   static func promptCost(pieces: Int, rounding: Bool) -> Double {

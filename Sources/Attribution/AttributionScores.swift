@@ -47,8 +47,7 @@ extension BERT {
   ///   - rule: How the integral is approximated.
   ///   - threads: Threads to use.
   ///   - memory: Bytes that may be used beside the weights. The adaptive rule rounds weights to bfloat16 where the CPU
-  ///     multiplies it, for prompts that are not long, and where this is little beside `memory`; these bytes come on top. For one
-  ///     or two short prompts it packs the weights once, where `memory` holds that, and keeps them packed, beside the `memory` of later calls.
+  ///     multiplies it, for prompts that are not long, and where this is little beside `memory`; these bytes come on top.
   public func attributions(
     _ targets: [AttributionTarget], rule: AttributionRule, threads: ThreadCount = .allCores, memory: Int = 1 << 30
   ) -> [AttributionScores] {
@@ -58,14 +57,6 @@ extension BERT {
       rule == .adaptive && target.prompt.ids.count <= AdaptivePath.mostRoundedPieces
         && roundedWeightBytes <= memory / 3
         && min(threads.value, targets.count) * traceBytes(target, rounding: true) <= memory / 2
-    }
-    let gainsByPacking = packedWeightBytes > 0 && packedWeightBytes <= memory / 8 * 7
-    if rule == .adaptive, gainsByPacking,
-      targets.reduce(0, { $0 + $1.prompt.ids.count }) <= AdaptivePath.mostPackedPieces
-    {
-      let rounding = targets.allSatisfy(mayRound)
-      return packed(threads: threads).adaptiveAttributions(
-        targets, rounding: rounding, threads: threads, memory: memory - packedWeightBytes)
     }
     // Traced prompts may take half of the memory; what is left of it goes to their points. Beside its trace the adaptive rule
     // keeps about eight values a neuron.

@@ -1,5 +1,6 @@
 import Checkpoint
 import Foundation
+import Kernels
 import Tokenization
 
 /// An opened checkpoint with its tokenizer and weights: what turns text into predictions.
@@ -36,6 +37,11 @@ public struct MaskedLanguageModel: Sendable {
   /// The model with some value slots replaced, in memory; the files stay as they are.
   public func replacing(_ slots: [ValueSlot]) -> MaskedLanguageModel {
     MaskedLanguageModel(checkpoint: checkpoint, tokenizer: tokenizer, bert: bert.replacing(slots))
+  }
+
+  /// The model with weights laid out for short prompts that are asked one by one, see ``BERT/packed(threads:)``.
+  public func packed(threads: ThreadCount = .allCores) -> MaskedLanguageModel {
+    MaskedLanguageModel(checkpoint: checkpoint, tokenizer: tokenizer, bert: bert.packed(threads: threads))
   }
 
   /// Encodes a prompt.

@@ -58,7 +58,7 @@ struct WeightCopies<Copy: WeightCopy>: Sendable {
   }
 
   /// Without one matrix of some layers.
-  private func without(_ matrix: LayerMatrix, of changed: Set<Int>) -> WeightCopies {
+  func without(_ matrix: LayerMatrix, of changed: Set<Int>) -> WeightCopies {
     var rest = self
     for layer in changed where rest.layers.indices.contains(layer) { rest.layers[layer][matrix] = nil }
     return rest

@@ -47,7 +47,7 @@ public struct EngineBenchmark: Sendable, Encodable {
   /// - Parameters:
   ///   - model: The model.
   ///   - targets: Prompts to attribute, at least one.
-  ///   - rules: The rules to time.
+  ///   - rules: The rules to time; where the prompts are short and few, the adaptive one with packed weights as well.
   ///   - repeats: Runs of each, of which the median counts.
   public init(
     _ model: BERT, targets: [AttributionTarget], rules: [AttributionRule], repeats: Int, threads: ThreadCount,
@@ -60,13 +60,17 @@ public struct EngineBenchmark: Sendable, Encodable {
     progress("matrix products")
     let before = Self.productRate(model.configuration, threads: threads)
     var measured: [(name: String, prompts: Int, seconds: Double, work: WorkMeter.Work)] = []
-    for rule in rules {
-      progress(rule.name)
+    func measure(_ name: String, _ model: BERT, _ rule: AttributionRule) {
+      progress(name)
       let (seconds, work) = Self.time(repeats) {
         _ = model.attributions(targets, rule: rule, threads: threads, memory: memory)
       }
-      let name = rule.steps > 0 ? "\(rule.name) \(rule.steps)" : rule.name
       measured.append((name, targets.count, seconds, work))
+    }
+    for rule in rules { measure(rule.steps > 0 ? "\(rule.name) \(rule.steps)" : rule.name, model, rule) }
+    let isShort = targets.reduce(0) { $0 + $1.prompt.ids.count } <= Self.mostPackedPieces
+    if isShort, model.packedWeightBytes > 0, rules.contains(.adaptive) {
+      measure("adaptive, packed", model.packed(threads: threads), .adaptive)
     }
     progress("forward only")
     let many = (0..<(max(1, 256 / targets.count))).flatMap { _ in targets }.map(\.prompt)
@@ -105,6 +109,9 @@ public struct EngineBenchmark: Sendable, Encodable {
   }
 
   private static let rows = 512
+
+  /// Word pieces of all prompts together up to which passes have so few rows that they gain by packed weights.
+  private static let mostPackedPieces = 32
 
   /// The products of one encoder layer, forward and backward, on every thread at once.
   private static func productRate(_ configuration: BERTConfiguration, threads: ThreadCount) -> Double {

@@ -518,6 +518,17 @@ struct CommandTests {
     #expect(passes.allSatisfy { ($0["seconds"] as? Double ?? 0) > 0 && ($0["gigaOperations"] as? Double ?? 0) > 0 })
   }
 
+  @Test("bench times a short prompt with packed weights besides, where the processor gains by them")
+  func packedBench() throws {
+    let run = try Command(
+      "bench", "a swan is [MASK] .", "--repeats", "1", "--rule", "adaptive", "--format", "json", "--model", Command.model)
+    #expect(run.status == 0)
+    let document = try run.json()
+    let names = try #require(document["passes"] as? [[String: Any]]).map { $0["name"] as? String }
+    let isWide = (document["instructions"] as? String)?.hasPrefix("AVX-512") == true
+    #expect(names == ["adaptive"] + (isWide ? ["adaptive, packed"] : []) + ["forward"])
+  }
+
   @Test("results are not written over the files that a command reads, nor over its other results")
   func outputsOverInputs() throws {
     try FixtureFiles.withDirectory { directory in
