@@ -19,8 +19,8 @@ public func withMatrixMemory<Result>(of bytes: Int, _ body: () throws -> Result)
 /// what is asked for, without which locating took a twentieth longer.
 ///
 /// With what is in use, what is kept takes up to twice what was in use at once, within ``usualBound`` or what
-/// ``withMatrixMemory(of:_:)`` allows, and ``leastBound`` in any case. Large blocks are mapped one by one: the allocator's
-/// heap, once it holds such blocks of many sizes, has gaps between them that took a fifth more than what was asked for.
+/// ``withMatrixMemory(of:_:)`` allows, and ``leastBound`` in any case. All but small blocks are mapped one by one: the
+/// allocator's heap, once it holds blocks of many sizes, has gaps between them that took a fifth more than what was asked for.
 final class MatrixMemory: @unchecked Sendable {
   static let shared = MatrixMemory()
 
@@ -52,7 +52,7 @@ final class MatrixMemory: @unchecked Sendable {
   private static let usualBound = 1 << 30
 
   /// Blocks of so many bytes are mapped.
-  private static let leastMapped = 1 << 20
+  private static let leastMapped = 1 << 17
 
   private let lock = NSLock()
   private typealias Kept = (block: Block, since: Int)

@@ -521,7 +521,8 @@ struct CommandTests {
   @Test("bench times a short prompt with packed weights besides, where the processor gains by them")
   func packedBench() throws {
     let run = try Command(
-      "bench", "a swan is [MASK] .", "--repeats", "1", "--rule", "adaptive", "--format", "json", "--model", Command.model)
+      "bench", "a swan is [MASK] .", "--repeats", "1", "--rule", "adaptive", "--format", "json", "--model",
+      Command.model)
     #expect(run.status == 0)
     let document = try run.json()
     let names = try #require(document["passes"] as? [[String: Any]]).map { $0["name"] as? String }
