@@ -207,7 +207,7 @@ enum Report {
       passes.add(
         [
           pass.name, "\(pass.prompts)", String(format: "%.4f", pass.seconds), String(format: "%.1f", 1 / pass.seconds),
-          String(format: "%.1f", pass.gigaOperations),
+          String(format: pass.gigaOperations < 1 ? "%.2g" : "%.1f", pass.gigaOperations),
           String(format: "%.0f %%", 100 * pass.roundedGigaOperations / pass.gigaOperations),
           String(format: "%.0f", pass.rate),
           String(format: "%.0f %%", 100 * pass.shareOfFloor),

@@ -16,7 +16,7 @@ struct EditOutputOptions: ParsableArguments {
   @Option(help: "A file that locate --format json wrote, in place of locating now.")
   var neurons: String?
 
-  @Option(parsing: .unconditional, help: "Seed of every random choice.")
+  @Option(parsing: .unconditional, help: "Seed of every random choice, a whole number from 0 on.")
   var seed: UInt64 = 0
 
   @Option(help: "How answers of several word pieces are asked for: left-to-right or together.")
