@@ -5,9 +5,10 @@ private let leastDividedValues = 1 << 15
 
 /// Runs `body` on parts of `0 ..< count`, one for each thread that matrix products of this thread may use.
 ///
-/// They are the threads of the products themselves, which wait for the next product anyway. Parts must not write what others read.
-/// Within `body` a product has one thread.
-/// - Parameter values: How many values each index stands for: few in all are left to this thread. nil for work that is worth it always.
+/// They are the threads of the products themselves, which wait for the next product anyway. Parts must not write what others
+/// read. Within `body` a product has one thread.
+/// - Parameter values: How many values each index stands for: few in all are left to this thread. nil for work that is worth
+///   it always.
 public func divided(_ count: Int, values: Int? = nil, _ body: (Range<Int>) -> Void) {
   let threads = min(count, Int(omp_get_max_threads()))
   guard threads > 1, values.map({ count * $0 >= leastDividedValues }) ?? true else {

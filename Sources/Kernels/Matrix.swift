@@ -1,5 +1,5 @@
-/// A mutable float32 matrix, row-major and 64-byte aligned, owned by one thread at a time, which may have ``divided(_:values:_:)``
-/// parts that do not overlap written by others.
+/// A mutable float32 matrix, row-major and 64-byte aligned, owned by one thread at a time, which may have parts that do not
+/// overlap written by others (``divided(_:values:_:)``).
 ///
 /// Kernels work on ``Slice``s of it, whose bounds are checked when they are made; that check is what makes the
 /// unsafe pointers of this module sound.

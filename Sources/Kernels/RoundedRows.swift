@@ -1,5 +1,5 @@
-/// Rows rounded to bfloat16, `[rows, columns]`, owned by one thread at a time, which may have ``divided(_:values:_:)`` rows written by
-/// others.
+/// Rows rounded to bfloat16, `[rows, columns]`, owned by one thread at a time, which may have some of them written by others
+/// (``divided(_:values:_:)``).
 ///
 /// Every row must be written before a product reads it.
 public final class RoundedRows {
