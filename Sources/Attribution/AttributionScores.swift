@@ -55,7 +55,7 @@ extension BERT {
     /// do not take too much of the memory.
     func mayRound(_ target: AttributionTarget) -> Bool {
       rule == .adaptive && target.prompt.ids.count <= AdaptivePath.mostRoundedPieces
-        && roundedWeightBytes <= memory / 3
+        && roundedWeightBytes <= memory / 2
         && min(threads.value, targets.count) * traceBytes(target, rounding: true) <= memory / 2
     }
     // Traced prompts may take half of the memory; what is left of it goes to their points. Beside its trace the adaptive rule

@@ -133,13 +133,22 @@ final class ForwardPass: @unchecked Sendable {
   ///
   /// `maskGradients` are those when `[MASK]` alone follows, of which only its row comes back.
   ///
-  /// Call it once, after a pass traced with ``Trace/pathAndEndpoint``; it lets go of what only it needs.
+  /// Call it once, after a pass traced with ``Trace/pathAndEndpoint``; it lets go of what only it needs. Where `rounded` is given,
+  /// rows other than those of `[MASK]`, which carry a small part of the gradient, come back through these.
   func takeEndpoint(
-    _ model: BERT, _ answers: [Int]
+    _ model: BERT, _ answers: [Int], rounded: RoundedWeights? = nil
   ) -> (probabilities: [Float], gradients: [Matrix], maskGradients: [Matrix]) {
     defer { tapes = [] }
     let (probabilities, top) = model.head.probabilityGradient(states, answers)
     let last = model.layerCount - 1
+    func layer(_ index: Int) -> EncoderLayer {
+      var layer = model.layer(index)
+      if let rounded {
+        layer.products = RoundedReturn(
+          exact: model.exactProducts(of: index), weights: rounded.layers[index], packing: packing)
+      }
+      return layer
+    }
     var gradients: [Matrix] = []
     var maskGradients: [Matrix] = []
     /// Keeps what came back to the masks' activations, of whole prompts and of the masks alone.
@@ -148,7 +157,7 @@ final class ForwardPass: @unchecked Sendable {
       maskGradients.append(Self.gather(activations, Array(packing.rows..<packing.rows + packing.count)))
     }
     // In the last layer only the masks asked, so that both are the same.
-    let below = model.layer(last).backwardToInput(top.all, tapes[last], asking: packing.masks) { _, activations in
+    let below = layer(last).backwardToInput(top.all, tapes[last], asking: packing.masks) { _, activations in
       gradients.append(Self.gather(activations, Array(0..<packing.count)))
       maskGradients.append(gradients[0])
     }
@@ -156,7 +165,7 @@ final class ForwardPass: @unchecked Sendable {
     gradient.rows(0, count: packing.rows).copy(from: below.all)
     gradient.rows(packing.rows, count: packing.count).copy(from: Self.gather(below.all, packing.masks).all)
     for index in stride(from: last - 1, through: 0, by: -1) {
-      let layer = model.layer(index)
+      let layer = layer(index)
       if index > 0 {
         layer.backwardToInputs(gradient, tapes[index], packing) { keep($1) }
       } else if let tape = tapes[index].tape {

@@ -5,6 +5,9 @@ import Kernels
 enum LayerMatrix: Int, CaseIterable {
   case query, key, value, attentionOutput, intermediate, output
 
+  /// Whether it multiplies what the layer is given.
+  var readsInput: Bool { [.query, .key, .value].contains(self) }
+
   /// Where a layer's weights hold it.
   func projection(of weights: BERTWeights.Layer) -> BERTWeights.Projection {
     switch self {
@@ -86,45 +89,81 @@ struct RoundedProducts: LayerProducts {
   let weights: RoundedWeights.Layer
   let traced: RecordedProducts
   let entries: PathEntries
+  /// So many points come from the layer below.
+  ///
+  /// The others enter here: what their queries, keys and values are made of is the traced pass's but for `[MASK]`, and of their
+  /// gradients nothing else goes further down.
+  let continuing: Int
+
+  /// Of some own rows, those that are multiplied rounded, and those whole prompts' that need not be.
+  private func prompts(_ matrix: LayerMatrix, rows: Int) -> (
+    moved: [PathEntries.PromptRows], traced: [PathEntries.PromptRows]
+  ) {
+    let all = entries.prompts(rows: rows)
+    guard matrix.readsInput else { return (all, []) }
+    let count = entries.prompts(rows: entries.own.rows(of: continuing)).count
+    return (Array(all.prefix(count)), Array(all.dropFirst(count)))
+  }
 
   func apply(_ matrix: LayerMatrix, _ input: Slice, into output: Slice) {
     guard let weight = weights[matrix], let before = traced.inputs[matrix], let after = traced.outputs[matrix] else {
       return exact.apply(matrix, input, into: output)
     }
-    let prompts = entries.prompts(rows: input.rows)
-    let difference = RoundedRows(rows: Self.rowCount(prompts), columns: input.columns)
-    Self.forEach(prompts, columns: input.columns) { start, among, tracedStart, count in
+    let prompts = prompts(matrix, rows: input.rows)
+    let difference = RoundedRows(rows: Self.rowCount(prompts.moved), columns: input.columns)
+    Self.forEach(prompts.moved, columns: input.columns) { own in
       difference.round(
-        input.rows(start, count: count), minus: before.rows(tracedStart, count: count), at: among)
+        input.rows(own.start, count: own.count), minus: before.rows(own.tracedStart, count: own.count),
+        at: own.startAmongPrompts)
     }
     let product = multiply(difference, weight.up)
-    Self.forEach(prompts, columns: output.columns) { start, among, tracedStart, count in
+    Self.forEach(prompts.moved, columns: output.columns) { own in
       add(
-        product.rows(among, count: count), after.rows(tracedStart, count: count),
-        into: output.rows(start, count: count))
+        product.rows(own.startAmongPrompts, count: own.count), after.rows(own.tracedStart, count: own.count),
+        into: output.rows(own.start, count: own.count))
     }
-    replaceMasks(of: output, from: input) { exact.apply(matrix, $0, into: $1) }
+    Self.forEach(prompts.traced, columns: output.columns) { own in
+      output.rows(own.start, count: own.count).copy(from: after.rows(own.tracedStart, count: own.count))
+    }
+    let masks = masks(rows: input.rows)
+    let exactly = made(of: masks, input, columns: output.columns) { exact.apply(matrix, $0, into: $1) }
+    for (point, mask) in masks.enumerated() { output.row(mask).copy(from: exactly.rows(point, count: 1)) }
   }
 
   func applyBackward(_ matrix: LayerMatrix, _ gradient: Slice, into input: Slice, accumulating: Bool) {
     guard let weight = weights[matrix] else {
       return exact.applyBackward(matrix, gradient, into: input, accumulating: accumulating)
     }
-    let prompts = entries.prompts(rows: gradient.rows)
+    let prompts = prompts(matrix, rows: gradient.rows).moved
     let rounded = RoundedRows(rows: Self.rowCount(prompts), columns: gradient.columns)
-    Self.forEach(prompts, columns: gradient.columns) { start, among, _, count in
-      rounded.round(gradient.rows(start, count: count), at: among)
+    Self.forEach(prompts, columns: gradient.columns) { own in
+      rounded.round(gradient.rows(own.start, count: own.count), at: own.startAmongPrompts)
     }
     let product = multiply(rounded, weight.down)
-    let result = accumulating ? Matrix(unfilled: gradient.rows, columns: input.columns).all : input
-    Self.forEach(prompts, columns: result.columns) { start, among, _, count in
-      result.rows(start, count: count).copy(from: product.rows(among, count: count))
-    }
-    replaceMasks(of: result, from: gradient) {
+    let masks = masks(rows: gradient.rows)
+    let exactly = made(of: masks, gradient, columns: input.columns) {
       exact.applyBackward(matrix, $0, into: $1, accumulating: false)
     }
-    if accumulating { add(result, to: input) }
+    func take(_ rows: Slice, _ start: Int) {
+      let target = input.rows(start, count: rows.rows)
+      if accumulating { add(rows, to: target) } else { target.copy(from: rows) }
+    }
+    var replaced = Set<Int>()
+    for own in prompts {
+      replaced.insert(own.point)
+      product.rows(own.startAmongPrompts + masks[own.point] - own.start, count: 1).copy(
+        from: exactly.rows(own.point, count: 1))
+    }
+    Self.forEach(prompts, columns: input.columns) { own in
+      take(product.rows(own.startAmongPrompts, count: own.count), own.start)
+    }
+    for (point, mask) in masks.enumerated() where !replaced.contains(point) {
+      take(exactly.rows(point, count: 1), mask)
+    }
   }
+
+  /// The rows of `[MASK]` among so many own rows, by point.
+  private func masks(rows: Int) -> [Int] { Array(entries.own.masks.prefix { $0 < rows }) }
 
   private static func rowCount(_ prompts: [PathEntries.PromptRows]) -> Int { prompts.reduce(0) { $0 + $1.count } }
 
@@ -136,11 +175,44 @@ struct RoundedProducts: LayerProducts {
       for index in part { body(prompts[index]) }
     }
   }
+}
 
-  private func replaceMasks(of output: Slice, from input: Slice, _ product: (Slice, Slice) -> Void) {
-    let masks = entries.own.masks.prefix { $0 < input.rows }
-    let own = Matrix(unfilled: masks.count, columns: output.columns)
-    product(ForwardPass.gather(input, Array(masks)).all, own.all)
-    for (point, mask) in masks.enumerated() { output.row(mask).copy(from: own.rows(point, count: 1)) }
+/// Products of the way back through a traced pass of whole prompts, in bfloat16 but for the rows of `[MASK]` and those that follow
+/// the prompts' own.
+struct RoundedReturn: LayerProducts {
+  let exact: ExactProducts
+  let weights: RoundedWeights.Layer
+  let packing: Packing
+
+  /// The way up stays exact.
+  func apply(_ matrix: LayerMatrix, _ input: Slice, into output: Slice) { exact.apply(matrix, input, into: output) }
+
+  func applyBackward(_ matrix: LayerMatrix, _ gradient: Slice, into input: Slice, accumulating: Bool) {
+    guard let weight = weights[matrix] else {
+      return exact.applyBackward(matrix, gradient, into: input, accumulating: accumulating)
+    }
+    let rounded = RoundedRows(rows: packing.rows, columns: gradient.columns)
+    rounded.round(gradient.rows(0, count: packing.rows), at: 0)
+    let product = multiply(rounded, weight.down)
+    let further = packing.rows..<gradient.rows
+    let exactly = made(of: packing.masks + further, gradient, columns: input.columns) {
+      exact.applyBackward(matrix, $0, into: $1, accumulating: false)
+    }
+    for (prompt, mask) in packing.masks.enumerated() {
+      product.rows(mask, count: 1).copy(from: exactly.rows(prompt, count: 1))
+    }
+    for (rows, start) in [
+      (product.rows(0, count: packing.rows), 0), (exactly.rows(packing.count, count: further.count), packing.rows),
+    ] {
+      let target = input.rows(start, count: rows.rows)
+      if accumulating { add(rows, to: target) } else { target.copy(from: rows) }
+    }
   }
+}
+
+/// What `product` makes of some rows, `[rows, columns]`.
+private func made(of rows: [Int], _ all: Slice, columns: Int, _ product: (Slice, Slice) -> Void) -> Matrix {
+  let result = Matrix(unfilled: rows.count, columns: columns)
+  product(ForwardPass.gather(all, rows).all, result.all)
+  return result
 }

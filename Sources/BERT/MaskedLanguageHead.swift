@@ -7,7 +7,7 @@ import Tensors
 struct MaskedLanguageHead {
   let weights: BERTWeights
   let epsilon: Float
-  /// What ``probabilityGradient(_:_:decoding:)`` multiplies with; empty for the decoder as it lies.
+  /// What ``probabilityGradient(_:_:decoding:rounded:)`` multiplies with; empty for the decoder as it lies.
   var packedDecoder: [PackedWeights.Projection] = []
 
   /// What the way back needs, for `rows` hidden states.
@@ -58,7 +58,7 @@ struct MaskedLanguageHead {
     weights.headTransform.applyBackward(transformed.all, into: states)
   }
 
-  /// Word pieces whose logits ``probabilityGradient(_:_:decoding:)`` has at a time: as many rows of the decoder as the caches hold, so
+  /// Word pieces whose logits ``probabilityGradient(_:_:decoding:rounded:)`` has at a time: as many rows of the decoder as the caches hold, so
   /// that it is read once for both ways.
   static func decodedPieces(vocabulary: Int, hidden: Int) -> Int {
     let parts = max(1, 4 * vocabulary * hidden / decodedBytes)
@@ -83,57 +83,84 @@ struct MaskedLanguageHead {
   /// logit l, and ∂P/∂(what the decoder multiplies) = P · (1 − P) · (E of the answer − q · E). So 1 − P has all its digits
   /// where P is close to 1, and q · E can be summed part by part.
   ///
-  /// - Parameter decoded: Word pieces of each part, ``decodedPieces(vocabulary:hidden:)`` unless given.
+  /// - Parameters:
+  ///   - decoded: Word pieces of each part, ``decodedPieces(vocabulary:hidden:)`` unless given.
+  ///   - rounded: The decoder in bfloat16, to multiply with where that is enough (``RoundedDecoder``); nil for float32 alone.
   func probabilityGradient(
-    _ states: Matrix, _ answers: [Int], decoding decoded: Int? = nil
+    _ states: Matrix, _ answers: [Int], decoding decoded: Int? = nil, rounded: RoundedDecoder? = nil
   ) -> (probabilities: [Float], gradient: Matrix) {
     let tape = Tape(rows: states.rows, hidden: states.columns)
     let transformed = transform(states.all, tape: tape)
-    let means = Matrix(rows: states.rows, columns: states.columns)
-    var answerLogits = answers.map { _ in 0.0 }
-    var others = answers.map { _ in -Double.infinity }
+    let others = rounded?.others(transformed.all, answers) ?? others(transformed.all, answers, decoding: decoded)
+    // ln of the odds of the answer to all others.
+    let odds = answers.enumerated().map { row, answer in
+      dot(transformed.rows(row, count: 1), row: answer, of: weights.wordEmbeddings) + weights.decoderBias(answer)
+        - others.logSums[row]
+    }
+    for (row, answer) in answers.enumerated() {
+      let mean = others.means.rows(row, count: 1)
+      scale(mean, by: -1)
+      add(row: answer, of: weights.wordEmbeddings, to: mean)
+      scale(mean, by: Float(1 / ((1 + exp(-odds[row])) * (1 + exp(odds[row])))))
+    }
+    let gradient = Matrix(rows: states.rows, columns: states.columns)
+    transformBackward(others.means, tape: tape, into: gradient.all)
+    return (odds.map { Float(1 / (1 + exp(-$0))) }, gradient)
+  }
+
+  /// What ``probabilityGradient(_:_:decoding:rounded:)`` has to know of all word pieces but the answer.
+  struct Others {
+    /// ln Σ e^logit of each row.
+    var logSums: [Double]
+    /// The decoder's rows averaged by their softmax, `[rows, hidden]`.
+    let means: Matrix
+  }
+
+  private func others(_ transformed: Slice, _ answers: [Int], decoding decoded: Int?) -> Others {
+    var result = Others(
+      logSums: answers.map { _ in -.infinity }, means: Matrix(rows: transformed.rows, columns: transformed.columns))
     let parts = decoded.map { Self.parts(of: weights.decoderBias.count, $0) } ?? decodedParts
     for (part, pieces) in parts.enumerated() {
       let decoder = weights.wordEmbeddings.part(pieces)
       let packed = decoded == nil && part < packedDecoder.count ? packedDecoder[part] : nil
-      let logits = Matrix(unfilled: states.rows, columns: pieces.count)
+      let logits = Matrix(unfilled: transformed.rows, columns: pieces.count)
       if let packed {
-        multiply(transformed.all, packed.up, into: logits.all)
+        multiply(transformed, packed.up, into: logits.all)
       } else {
-        multiply(transformed.all, weight: decoder, transposing: true, into: logits.all)
+        multiply(transformed, weight: decoder, transposing: true, into: logits.all)
       }
-      add(weights.decoderBias.part(pieces), to: logits.all)
-      for (row, answer) in answers.enumerated() where pieces.contains(answer) {
-        answerLogits[row] = Double(logits[row, answer - pieces.lowerBound])
-        logits[row, answer - pieces.lowerBound] = Self.excluded
-      }
-      let tops = maxima(logits.all)
-      softmax(logits.all)
-      // The likeliest piece's share is 1 / Σ e^(logit − largest).
-      for (row, share) in maxima(logits.all).enumerated() {
-        let own = Double(tops[row]) - log(Double(share))
-        let largest = max(own, others[row])
-        let sum = largest + log(exp(own - largest) + exp(others[row] - largest))
+      for (row, own) in shares(logits.all, pieces, without: answers).enumerated() {
+        let sum = Self.logSum(own, result.logSums[row])
         scale(logits.rows(row, count: 1), by: Float(exp(own - sum)))
-        scale(means.rows(row, count: 1), by: Float(exp(others[row] - sum)))
-        others[row] = sum
+        scale(result.means.rows(row, count: 1), by: Float(exp(result.logSums[row] - sum)))
+        result.logSums[row] = sum
       }
       if let packed {
-        multiply(logits.all, packed.down, into: means.all, accumulating: true)
+        multiply(logits.all, packed.down, into: result.means.all, accumulating: true)
       } else {
-        multiply(logits.all, weight: decoder, transposing: false, into: means.all, accumulating: true)
+        multiply(logits.all, weight: decoder, transposing: false, into: result.means.all, accumulating: true)
       }
     }
-    let probabilities = zip(answerLogits, others).map { 1 / (1 + exp($1 - $0)) }
-    for (row, answer) in answers.enumerated() {
-      let (rest, mean) = (1 / (1 + exp(answerLogits[row] - others[row])), means.rows(row, count: 1))
-      scale(mean, by: -1)
-      add(Tensor(shape: [mean.columns], values: weights.wordEmbeddings.row(answer)), to: mean)
-      scale(mean, by: Float(probabilities[row] * rest))
+    return result
+  }
+
+  /// Makes of what the decoder's product says of a part of the pieces, `[rows, pieces]`, their softmax without each row's
+  /// answer, and returns its ln Σ e^logit.
+  func shares(_ logits: Slice, _ pieces: Range<Int>, without answers: [Int]) -> [Double] {
+    add(weights.decoderBias.part(pieces), to: logits)
+    for (row, answer) in answers.enumerated() where pieces.contains(answer) {
+      logits.row(row).columns(answer - pieces.lowerBound, count: 1).copy([Self.excluded], toRow: 0)
     }
-    let gradient = Matrix(rows: states.rows, columns: states.columns)
-    transformBackward(means, tape: tape, into: gradient.all)
-    return (probabilities.map { Float($0) }, gradient)
+    let tops = maxima(logits)
+    softmax(logits)
+    // The likeliest piece's share is 1 / Σ e^(logit − largest).
+    return zip(tops, maxima(logits)).map { Double($0) - log(Double($1)) }
+  }
+
+  /// ln (e^a + e^b).
+  static func logSum(_ a: Double, _ b: Double) -> Double {
+    let largest = max(a, b)
+    return largest + log(exp(a - largest) + exp(b - largest))
   }
 
   /// A logit that no piece has, so that e to it is nothing beside any other's.
@@ -174,4 +201,9 @@ struct MaskedLanguageHead {
     backward(distribution.all, tape: tape, into: gradient.all)
     return (loss, found, gradient)
   }
+}
+
+extension BERTWeights {
+  /// The decoder's bias of one word piece.
+  func decoderBias(_ piece: Int) -> Double { Double(decoderBias.part(piece..<piece + 1).row(0)[0]) }
 }

@@ -68,14 +68,14 @@ struct PathEntries {
   }
 
   /// Rows of one point's whole prompt: where they start among own rows, among those of such points alone, and in the traced pass.
-  typealias PromptRows = (start: Int, startAmongPrompts: Int, tracedStart: Int, count: Int)
+  typealias PromptRows = (point: Int, start: Int, startAmongPrompts: Int, tracedStart: Int, count: Int)
 
   /// The points, among those with own rows before `rows`, of which whole prompts follow.
   func prompts(rows: Int) -> [PromptRows] {
     var result: [PromptRows] = []
     var among = 0
     for (index, point) in points.enumerated() where own.starts[index] < rows && point.following == .prompt {
-      result.append((own.starts[index], among, trace.packing.starts[point.prompt], own.lengths[index]))
+      result.append((index, own.starts[index], among, trace.packing.starts[point.prompt], own.lengths[index]))
       among += own.lengths[index]
     }
     return result

@@ -99,8 +99,9 @@ extension BERT {
   /// - Parameters:
   ///   - targets: Prompts with their answers.
   ///   - endpoints: Whether to take the gradients at α = 1 as well, which costs one way back for all layers together.
-  ///   - rounding: Whether points through whole prompts may be taken with bfloat16 products later, of all rows but
-  ///     those of `[MASK]`; nothing comes of it where this CPU does not multiply bfloat16.
+  ///   - rounding: Whether points may be taken with bfloat16 products later, of whole prompts' rows but those of `[MASK]` and of
+  ///     the decoder, and whether such rows come back from α = 1 through them; nothing comes of it where this CPU does not
+  ///     multiply bfloat16.
   ///   - threads: Threads to use.
   ///   - memory: Bytes that may be used beside the weights and what the result keeps; with less, fewer prompts run at a time.
   public func trace(
@@ -117,7 +118,7 @@ extension BERT {
       let pass = ForwardPass(
         self, own.map(\.prompt), tracing: endpoints ? .pathAndEndpoint : .path, recording: rounded != nil)
       guard endpoints else { return (pass, [[PathSum]](), [[PathSum]]()) }
-      let ends = pass.takeEndpoint(self, own.map(\.answer))
+      let ends = pass.takeEndpoint(self, own.map(\.answer), rounded: rounded)
       func sums(_ gradients: [Matrix]) -> [[PathSum]] {
         own.indices.map { target in
           let row = target - own.startIndex
@@ -268,11 +269,11 @@ extension BERT {
     return (sorted, atOnce)
   }
 
-  /// Bytes that the matrices take when rounded, both ways; 0 where this CPU does not multiply bfloat16.
+  /// Bytes that the matrices and the decoder take when rounded, both ways; 0 where this CPU does not multiply bfloat16.
   public var roundedWeightBytes: Int {
     guard RoundedMatrix.isSupported else { return 0 }
     return 4
-      * (0..<layerCount).reduce(0) { sum, layer in
+      * (0..<layerCount).reduce(weights.wordEmbeddings.count) { sum, layer in
         RoundedMatrix.matrices(of: layer, of: layerCount).reduce(sum) {
           $0 + $1.projection(of: weights.layers[layer]).weight.count
         }
@@ -312,7 +313,11 @@ extension BERT {
     let roundedProduct = rounding ? rows * configuration.intermediateSize * 3 / 2 : 0
     let working =
       above > 0 ? rows * (5 * hidden + 2 * configuration.intermediateSize) + length * 2 * hidden + roundedProduct : 0
-    let pieces = MaskedLanguageHead.decodedPieces(vocabulary: configuration.vocabularySize, hidden: hidden)
+    // Rounded logits are kept of all pieces, of up to ``RoundedDecoder/mostRows`` points at a time.
+    let pieces =
+      rounding
+      ? configuration.vocabularySize
+      : MaskedLanguageHead.decodedPieces(vocabulary: configuration.vocabularySize, hidden: hidden)
     let ends = pieces + 2 * configuration.intermediateSize
     return 4 * (above * kept + working + ends)
   }

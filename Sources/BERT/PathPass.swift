@@ -18,8 +18,8 @@ struct PathPass {
   ///   - trace: A traced pass of the prompts.
   ///   - points: The points, sorted by layer, and in each layer those first of which `[MASK]` alone follows.
   ///   - answers: Word-piece id of each prompt's answer.
-  ///   - rounded: Where given, rows other than those of `[MASK]` are multiplied by these; the traced pass has to have recorded
-  ///     its products.
+  ///   - rounded: Where given, rows other than those of `[MASK]` are multiplied by these, and the decoder's products are made with
+  ///     them; the traced pass has to have recorded its products.
   init(
     _ model: BERT, trace: ForwardPass, points: [PathPoint], answers: [Int], rounded: RoundedWeights? = nil
   ) {
@@ -38,7 +38,7 @@ struct PathPass {
         if let traced = trace.products(of: index) {
           layer.products = RoundedProducts(
             exact: model.exactProducts(of: index), weights: rounded.layers[index], traced: traced,
-            entries: entries)
+            entries: entries, continuing: continuing)
         }
       }
       return Step(
@@ -64,7 +64,9 @@ struct PathPass {
     states.rows(direct, count: points.count - direct).copy(
       from: entries.rows.rows(direct, count: points.count - direct))
 
-    let (probabilities, gradient) = model.head.probabilityGradient(states, points.map { answers[$0.prompt] })
+    let (probabilities, gradient) = model.head.probabilityGradient(
+      states, points.map { answers[$0.prompt] },
+      rounded: rounded.map { RoundedDecoder(head: model.head, parts: $0.decoder) })
     self.probabilities = probabilities
     let entryGradient = Matrix(rows: points.count, columns: hidden)
     entryGradient.rows(direct, count: points.count - direct).copy(

@@ -16,7 +16,7 @@ struct WeightCopies<Copy: WeightCopy>: Sendable {
 
   /// By layer.
   private(set) var layers: [Layer]
-  /// The decoder's, part after part as ``MaskedLanguageHead/decodedParts`` has them; empty unless it is copied.
+  /// The decoder's, part after part as ``MaskedLanguageHead/decodedParts`` has them.
   private(set) var decoder: [Projection]
 
   /// Copies what `known` lacks; nil where this CPU has no use for them.
@@ -38,7 +38,7 @@ struct WeightCopies<Copy: WeightCopy>: Sendable {
       guard let copy else { return nil }
       layers[layer][matrix] = copy
     }
-    guard Copy.copiesDecoder, decoder.isEmpty else { return }
+    guard decoder.isEmpty else { return }
     let parts = model.head.decodedParts
     for copy in concurrently(
       parts.count, threads: threads,
@@ -93,19 +93,15 @@ struct WeightCopies<Copy: WeightCopy>: Sendable {
 protocol WeightCopy: Sendable {
   /// The matrices of a layer that are copied.
   static func matrices(of layer: Int, of layerCount: Int) -> [LayerMatrix]
-  /// Whether the decoder is copied as well.
-  static var copiesDecoder: Bool { get }
 
   /// A copy of `weight`, `[inputs, outputs]`, or `[outputs, inputs]` when `transposing`; nil where this CPU has no use for it.
   init?(_ weight: Tensor, transposing: Bool)
 }
 
-/// Matrices rounded to bfloat16, where points of paths go through whole prompts.
+/// Matrices rounded to bfloat16, where points of paths go through whole prompts, and the decoder, through which all points go.
 typealias RoundedWeights = WeightCopies<RoundedMatrix>
 
 extension RoundedMatrix: WeightCopy {
-  static let copiesDecoder = false
-
   /// The matrices of a layer through which whole prompts go: none of the first layer's, above which alone points enter, and of
   /// the last one's only those that every row goes through.
   static func matrices(of layer: Int, of layerCount: Int) -> [LayerMatrix] {
@@ -118,7 +114,5 @@ extension RoundedMatrix: WeightCopy {
 typealias PackedWeights = WeightCopies<PackedMatrix>
 
 extension PackedMatrix: WeightCopy {
-  static let copiesDecoder = true
-
   static func matrices(of layer: Int, of layerCount: Int) -> [LayerMatrix] { LayerMatrix.allCases }
 }

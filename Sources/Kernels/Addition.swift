@@ -45,6 +45,19 @@ public func add(_ other: Slice, times factor: Float = 1, to rows: Slice) {
   combine(rows, other) { $0 + $1 * factor }
 }
 
+/// Adds `factor` times row `row` of `weight`, `[rows, columns]`, to one row `[1, columns]`.
+public func add(row: Int, of weight: Tensor, times factor: Float = 1, to x: Slice) {
+  precondition(x.rows == 1 && x.columns == weight.columns)
+  withRow(row, of: weight) { y in
+    var column = 0
+    while column < x.columns {
+      let count = min(laneCount, x.columns - column)
+      store(load(x.pointer(0) + column, count) + load(y + column, count) * factor, x.pointer(0) + column, count)
+      column += laneCount
+    }
+  }
+}
+
 /// Multiplies `rows` by a number.
 public func scale(_ rows: Slice, by factor: Float) {
   combine(rows, rows) { value, _ in value * factor }
@@ -72,17 +85,38 @@ public func dot(_ a: Slice, _ b: Slice) -> Double {
   var result = 0.0
   WorkMeter.measure(.addition) {
     precondition(a.rows == b.rows && a.columns == b.columns)
-    for row in 0..<a.rows {
-      let (x, y) = (a.pointer(row), b.pointer(row))
-      var sum = Lanes.zero
-      var column = 0
-      while column < a.columns {
-        let count = min(laneCount, a.columns - column)
-        sum += load(x + column, count) * load(y + column, count)
-        column += laneCount
-      }
-      result += Double(sum.sum())
-    }
+    for row in 0..<a.rows { result += Double(dot(a.pointer(row), b.pointer(row), a.columns)) }
   }
   return result
+}
+
+/// Σ a ∘ b of one row `[1, columns]` and row `row` of `weight`, `[rows, columns]`.
+public func dot(_ a: Slice, row: Int, of weight: Tensor) -> Double {
+  precondition(a.rows == 1 && a.columns == weight.columns)
+  var result = 0.0
+  withRow(row, of: weight) { result = Double(dot(a.pointer(0), $0, a.columns)) }
+  return result
+}
+
+/// Of `count` values each.
+private func dot(_ x: UnsafePointer<Float>, _ y: UnsafePointer<Float>, _ count: Int) -> Float {
+  var sum = Lanes.zero
+  var column = 0
+  while column < count {
+    let lanes = min(laneCount, count - column)
+    sum += load(x + column, lanes) * load(y + column, lanes)
+    column += laneCount
+  }
+  return sum.sum()
+}
+
+/// Gives `body` the start of one row of a matrix of weights, `weight.columns` values.
+private func withRow(_ row: Int, of weight: Tensor, _ body: (UnsafePointer<Float>) -> Void) {
+  precondition(row >= 0 && row < weight.rows)
+  WorkMeter.measure(.addition) {
+    weight.withUnsafeBufferPointer { values in
+      guard let base = values.baseAddress else { return }
+      body(base + row * weight.columns)
+    }
+  }
 }

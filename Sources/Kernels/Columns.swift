@@ -20,3 +20,23 @@ public func add(_ values: Slice, toColumns columns: [Int], of rows: Slice) {
     }
   }
 }
+
+/// The columns of one row, `[1, columns]`, in which it is larger than `least`.
+public func columns(of row: Slice, above least: Double) -> [Int] {
+  precondition(row.rows == 1)
+  var result: [Int] = []
+  WorkMeter.measure(.addition) {
+    let x = row.pointer(0)
+    let bound = Lanes(repeating: Float(least))
+    var start = 0
+    while start < row.columns {
+      let count = min(laneCount, row.columns - start)
+      // Few rows have any, and no sixteen columns in most.
+      if any(load(x + start, count, fill: -.infinity) .> bound) {
+        for column in start..<start + count where x[column] > bound[0] { result.append(column) }
+      }
+      start += laneCount
+    }
+  }
+  return result
+}

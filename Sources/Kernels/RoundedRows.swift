@@ -54,6 +54,22 @@ public final class RoundedRows {
     }
   }
 
+  /// What rounding took off the first rows, which are those of `x` rounded.
+  public func rest(of x: Slice) -> Matrix {
+    precondition(x.rows <= rows && x.columns == columns)
+    let result = Matrix(unfilled: x.rows, columns: columns)
+    WorkMeter.measure(.rounding) {
+      for row in 0..<x.rows {
+        let (source, own, target) = (x.pointer(row), base + row * columns, result.all.pointer(row))
+        for column in 0..<columns {
+          let rounded = Float(bitPattern: UInt32(UInt16(bitPattern: own[column])) << 16)
+          target[column] = source[column] - rounded
+        }
+      }
+    }
+    return result
+  }
+
   /// The upper halves of the nearest values whose lower halves are zero; ties away from zero.
   @inline(__always)
   private static func rounded(_ value: Lanes) -> SIMD16<Int16> {

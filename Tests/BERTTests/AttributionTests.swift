@@ -84,11 +84,12 @@ struct AttributionTests {
     }
   }
 
-  private func expectEqual(_ a: PathSum, _ b: PathSum) {
+  private func expectEqual(_ a: PathSum, _ b: PathSum, rounding: Bool = false) {
     #expect(abs(a.probability - b.probability) < 1e-6)
     let largest = b.gradient.map(abs).max() ?? 0
-    // Two orders of the same float32 sums.
-    for (a, b) in zip(a.gradient, b.gradient) { #expect(abs(a - b) <= 5e-5 * largest) }
+    // Two orders of the same float32 sums. Where these are rounded, some to the other neighbour, and of the rounded pieces' 2 % of
+    // the decoder's softmax eight bits are left.
+    for (a, b) in zip(a.gradient, b.gradient) { #expect(abs(a - b) <= (rounding ? 1e-3 : 5e-5) * largest) }
   }
 
   @Test("the way back from α = 1 gives every layer what a point at 1 of its path gives")
@@ -214,8 +215,8 @@ struct AttributionTests {
     let together = bert.pathPoints(traced, asked, rounding: rounding)
     let split = bert.pathPoints(traced, asked, rounding: rounding, threads: ThreadCount(1), memory: 1)
     for (point, (a, b)) in zip(asked, zip(together, split)) {
-      expectEqual(a, b)
-      expectEqual(a, bert.pathPoints(traced, [point], rounding: rounding)[0])
+      expectEqual(a, b, rounding: rounding)
+      expectEqual(a, bert.pathPoints(traced, [point], rounding: rounding)[0], rounding: rounding)
     }
   }
 

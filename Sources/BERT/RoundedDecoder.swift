@@ -1,0 +1,80 @@
+import Foundation
+import Kernels
+
+/// The decoder's products in bfloat16, where points of paths go through it.
+///
+/// What may matter by itself stays exact: the answer and every other piece that has much of what the answer leaves. Of the rest,
+/// what rounding takes off the states moves all logits together, by the rest's mean row of the decoder times that, which is put
+/// back; what it takes off the decoder's rows differs from piece to piece, and averages.
+struct RoundedDecoder {
+  let head: MaskedLanguageHead
+  /// The decoder's parts, as ``MaskedLanguageHead/decodedParts`` has them.
+  let parts: [RoundedWeights.Projection]
+
+  /// Of the softmax of all pieces but the answer, a piece that has more than this is taken exactly.
+  ///
+  /// Errors of the others average: √(this · their share) of a single piece's is left at most, and what rounding leaves of that is
+  /// some 0.005 of its share in the reference model.
+  private static let largestShare = 1.0 / 4096
+
+  /// Rows that are decoded together: their logits of all pieces are kept until the likely ones are known.
+  static let mostRows = 128
+
+  /// What is to be known of all pieces but the answers, of rows as the decoder multiplies them, `[rows, hidden]`.
+  func others(_ transformed: Slice, _ answers: [Int]) -> MaskedLanguageHead.Others {
+    let means = Matrix(rows: transformed.rows, columns: transformed.columns)
+    var logSums: [Double] = []
+    for start in stride(from: 0, to: transformed.rows, by: Self.mostRows) {
+      let count = min(Self.mostRows, transformed.rows - start)
+      logSums += addMeans(
+        transformed.rows(start, count: count), Array(answers[start..<start + count]),
+        to: means.rows(start, count: count))
+    }
+    return MaskedLanguageHead.Others(logSums: logSums, means: means)
+  }
+
+  private func addMeans(_ transformed: Slice, _ answers: [Int], to means: Slice) -> [Double] {
+    let decoder = head.weights.wordEmbeddings
+    let ranges = head.decodedParts
+    let states = RoundedRows(rows: transformed.rows, columns: transformed.columns)
+    states.round(transformed, at: 0)
+    let shares = parts.map { multiply(states, $0.up).rows(0, count: transformed.rows) }
+    let partSums = zip(shares, ranges).map { head.shares($0, $1, without: answers) }
+
+    var logSums: [Double] = []
+    for row in answers.indices {
+      var sum = partSums.reduce(-.infinity) { MaskedLanguageHead.logSum($0, $1[row]) }
+      var likely: [(piece: Int, logit: Double)] = []
+      var change = 0.0
+      for (part, pieces) in ranges.enumerated() {
+        let partShare = exp(partSums[part][row] - sum)
+        let own = shares[part].row(row)
+        for column in columns(of: own, above: Self.largestShare / partShare) {
+          let piece = pieces.lowerBound + column
+          let logit = dot(transformed.row(row), row: piece, of: decoder) + head.weights.decoderBias(piece)
+          let value = own.columns(column, count: 1)
+          likely.append((piece, logit))
+          change += exp(logit - sum) - partShare * Double(value.values[0])
+          scale(value, by: 0)
+        }
+      }
+      sum += log1p(change)
+      for (piece, logit) in likely {
+        add(row: piece, of: decoder, times: Float(exp(logit - sum)), to: means.row(row))
+      }
+      logSums.append(sum)
+    }
+
+    let rest = states.rest(of: transformed)
+    var leftOut = logSums.map { _ in 0.0 }
+    for (part, own) in shares.enumerated() {
+      for row in answers.indices { scale(own.row(row), by: Float(exp(partSums[part][row] - logSums[row]))) }
+      let rounded = RoundedRows(rows: own.rows, columns: own.columns)
+      rounded.round(own, at: 0)
+      let partMeans = multiply(rounded, parts[part].down).rows(0, count: own.rows)
+      add(partMeans, to: means)
+      for row in answers.indices { leftOut[row] += dot(partMeans.row(row), rest.rows(row, count: 1)) }
+    }
+    return zip(logSums, leftOut).map(+)
+  }
+}
