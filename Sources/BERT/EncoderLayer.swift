@@ -14,7 +14,7 @@ struct EncoderLayer {
   var products: any LayerProducts
 
   private var headSize: Int { weights.query.bias.count / headCount }
-  private var scale: Float { 1 / Float(headSize).squareRoot() }
+  var scale: Float { 1 / Float(headSize).squareRoot() }
   private var intermediate: Int { weights.intermediate.bias.count }
 
   /// What the second half of the layer keeps for the way back; `rows` as given to ``finish(context:residual:tape:into:activations:product:)``.
@@ -209,6 +209,8 @@ struct LayerTape {
   let probabilities: Matrix
   /// nil where the way back was not asked for.
   let tape: EncoderLayer.Tape?
+  /// Of lone masks' attention, where there are any.
+  var lone: LoneMasks.Tape?
 }
 
 extension EncoderLayer {
@@ -246,11 +248,13 @@ extension EncoderLayer {
   ///   - values: `[rows, hidden]`.
   ///   - residual: The layer's input of the rows that ask, `[queries, hidden]`.
   ///   - spans: Who asks whom.
+  ///   - lone: Rows that ask traced ones besides their own, in no span.
   ///   - keepsTape: Whether to keep what the way back needs.
   ///   - observe: As in ``finish(context:residual:tape:into:activations:product:)``.
   /// - Returns: The output, `[queries, hidden]`, and what was kept on the way.
   func forward(
-    queries: Matrix, keys: Matrix, values: Matrix, residual: Slice, spans: [AttentionSpan], keepsTape: Bool,
+    queries: Matrix, keys: Matrix, values: Matrix, residual: Slice, spans: [AttentionSpan],
+    lone: LoneMasks? = nil, keepsTape: Bool,
     activations observe: (_ input: Slice, _ activations: Slice) -> Void = { _, _ in },
     product: (Slice) -> Void = { _ in }
   ) -> (output: Matrix, kept: LayerTape) {
@@ -260,13 +264,16 @@ extension EncoderLayer {
     attend(
       queries: queries.all, keys: keys.all, values: values.all, spans: spans, probabilities: probabilities,
       into: context.all)
+    let loneTape = lone.map { attend($0, queries: queries, keys: keys, values: values, into: context) }
     let output = Matrix(unfilled: queries.rows, columns: hidden)
     let tape = keepsTape ? makeTape(rows: queries.rows) : nil
     finish(
       context: context.all, residual: residual, tape: tape, into: output.all, activations: observe, product: product)
     return (
       output,
-      LayerTape(queries: queries, keys: keys, values: values, spans: spans, probabilities: probabilities, tape: tape)
+      LayerTape(
+        queries: queries, keys: keys, values: values, spans: spans, probabilities: probabilities, tape: tape,
+        lone: loneTape)
     )
   }
 
@@ -291,6 +298,9 @@ extension EncoderLayer {
       gradient: context.all, queries: tape.queries.all, keys: tape.keys.all, values: tape.values.all,
       spans: tape.spans, probabilities: tape.probabilities, queryGradient: queries.all, keyGradient: keys.all,
       valueGradient: values.all)
+    if let lone = tape.lone {
+      attendBackward(gradient: context, lone, queryGradient: queries, keyGradient: keys, valueGradient: values)
+    }
     return (queries, keys, values)
   }
 

@@ -19,8 +19,6 @@ struct PathEntries {
   let rows: Matrix
   /// The rows of each point that follow, all of its prompt's or that of `[MASK]`.
   let own: Packing
-  /// The rows that each point's own ones ask: its prompt's.
-  let asked: Packing
   private let trace: ForwardPass
   private let points: [PathPoint]
   private let unit: Matrix
@@ -29,14 +27,13 @@ struct PathEntries {
   init(_ model: BERT, _ trace: ForwardPass, _ points: [PathPoint]) {
     self.trace = trace
     self.points = points
-    var (own, asked) = (Packing(), Packing())
+    var own = Packing()
     rows = Matrix(rows: points.count, columns: model.hidden)
     unit = Matrix(unfilled: points.count, columns: model.hidden)
     deviation = Matrix(unfilled: points.count, columns: 1)
     for (index, point) in points.enumerated() {
       let length = trace.packing.lengths[point.prompt]
       let mask = trace.packing.masks[point.prompt] - trace.packing.starts[point.prompt]
-      asked.append(length: length, mask: mask)
       switch point.following {
       case .prompt: own.append(length: length, mask: mask)
       case .mask: own.append(length: 1, mask: 0)
@@ -47,7 +44,7 @@ struct PathEntries {
         row, residual: trace.feedForwardInputs[point.layer].rows(point.prompt, count: 1),
         normalized: unit.rows(index, count: 1), deviation: deviation.rows(index, count: 1))
     }
-    (self.own, self.asked) = (own, asked)
+    self.own = own
   }
 
   /// How many points enter below a layer.
@@ -58,13 +55,44 @@ struct PathEntries {
     range.first { points[$0].following == .prompt } ?? range.upperBound
   }
 
-  /// Whom the own rows of the first `count` points ask, or only their masks', packed one row a point.
+  /// Whom the own rows of those of the first `count` points ask of which whole prompts follow, or only their masks', packed one
+  /// row a point.
   func spans(_ count: Int, onlyMasks: Bool) -> [AttentionSpan] {
     AttentionSpan.consecutive(
-      (0..<count).map { point in
+      (0..<count).filter { points[$0].following == .prompt }.map { point in
         let (start, length) = onlyMasks ? (point, 1) : (own.starts[point], own.lengths[point])
-        return (start, length, asked.starts[point], asked.lengths[point])
+        return (start, length, own.starts[point], own.lengths[point])
       })
+  }
+
+  /// Those of the first `count` points of which `[MASK]` alone follows; nil for none.
+  ///
+  /// - Parameters:
+  ///   - count: The points.
+  ///   - onlyMasks: Whether queries are packed one row a point.
+  ///   - keys: The traced keys, `[traced rows, hidden]`.
+  ///   - values: The traced values, `[traced rows, hidden]`.
+  func loneMasks(_ count: Int, onlyMasks: Bool, keys: Matrix, values: Matrix) -> LoneMasks? {
+    let lone = (0..<count).filter { points[$0].following == .mask }.sorted {
+      (points[$0].prompt, $0) < (points[$1].prompt, $1)
+    }
+    guard !lone.isEmpty else { return nil }
+    var prompts: [LoneMasks.Prompt] = []
+    var (first, probabilities) = (0, 0)
+    while first < lone.count {
+      let prompt = points[lone[first]].prompt
+      let rows = first..<first + lone[first...].prefix { points[$0].prompt == prompt }.count
+      let (start, length) = (trace.packing.starts[prompt], trace.packing.lengths[prompt])
+      prompts.append(
+        LoneMasks.Prompt(
+          rows: rows, keyStart: start, keyCount: length, mask: trace.packing.masks[prompt] - start,
+          probabilityStart: probabilities))
+      probabilities += rows.count * length
+      first = rows.upperBound
+    }
+    return LoneMasks(
+      prompts: prompts, queryRows: onlyMasks ? lone : lone.map { own.masks[$0] }, ownRows: lone.map { own.masks[$0] },
+      keys: keys, values: values)
   }
 
   /// Rows of one point's whole prompt: where they start among own rows, among those of such points alone, and in the traced pass.
@@ -96,37 +124,6 @@ struct PathEntries {
       }
       result.rows(own.masks[point], count: 1).copy(from: masks.row(point - range.lowerBound))
     }
-  }
-
-  /// The rows that the first `count` points ask, `[asked rows, hidden]`: their own ones, and traced ones where these do not
-  /// follow.
-  func surrounded(_ rows: Matrix, _ count: Int, traced: Matrix) -> Matrix {
-    guard points.prefix(count).contains(where: { $0.following == .mask }) else { return rows }
-    let result = Matrix(unfilled: asked.rows(of: count), columns: rows.columns)
-    for point in 0..<count {
-      let (start, length) = (asked.starts[point], asked.lengths[point])
-      switch points[point].following {
-      case .prompt:
-        result.rows(start, count: length).copy(from: rows.rows(own.starts[point], count: length))
-      case .mask:
-        result.rows(start, count: length).copy(
-          from: traced.rows(trace.packing.starts[points[point].prompt], count: length))
-        result.rows(asked.masks[point], count: 1).copy(from: rows.rows(own.starts[point], count: 1))
-      }
-    }
-    return result
-  }
-
-  /// Of the gradients of rows that the first `count` points asked, those of their own rows, `[own rows, hidden]`.
-  func ownRows(_ asked: Matrix, _ count: Int) -> Matrix {
-    guard points.prefix(count).contains(where: { $0.following == .mask }) else { return asked }
-    let result = Matrix(unfilled: own.rows(of: count), columns: asked.columns)
-    for point in 0..<count {
-      let start = points[point].following == .prompt ? self.asked.starts[point] : self.asked.masks[point]
-      result.rows(own.starts[point], count: own.lengths[point]).copy(
-        from: asked.rows(start, count: own.lengths[point]))
-    }
-    return result
   }
 
   /// From the gradients of the rows `[points, hidden]`, which are used up, through normalisation and W2 to the activations

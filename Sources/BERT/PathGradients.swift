@@ -303,16 +303,15 @@ extension BERT {
   /// Bytes that one point takes in a pass: what each layer above keeps per row, what one layer works with on its way
   /// back, a rounded product, and the logits that there are at a time.
   ///
-  /// Keys and values are kept of every row.
+  /// Of a lone `[MASK]`, queries, keys and values are kept twice.
   private func pathBytes(length: Int, layer: Int, following: FollowingRows, rounding: Bool) -> Int {
     let above = max(0, layerCount - 1 - layer)
-    let rows = following == .mask ? 1 : length
+    let (rows, projections) = following == .mask ? (1, 6) : (length, 3)
     let kept =
-      rows * (3 * hidden + configuration.intermediateSize) + length * 2 * hidden + rows * configuration.headCount
-      * length
+      rows * ((2 + projections) * hidden + configuration.intermediateSize) + rows * configuration.headCount * length
     let roundedProduct = rounding ? rows * configuration.intermediateSize * 3 / 2 : 0
     let working =
-      above > 0 ? rows * (5 * hidden + 2 * configuration.intermediateSize) + length * 2 * hidden + roundedProduct : 0
+      above > 0 ? rows * (7 * hidden + 2 * configuration.intermediateSize) + roundedProduct : 0
     // Rounded logits are kept of all pieces, of up to ``RoundedDecoder/mostRows`` points at a time.
     let pieces =
       rounding

@@ -123,18 +123,15 @@ struct PathPass {
         layer.project(residual.all, .query, into: queries.all)
       }
       return layer.forward(
-        queries: queries,
-        keys: entries.surrounded(projected(.key, traced: traced.keys), active, traced: traced.keys),
-        values: entries.surrounded(projected(.value, traced: traced.values), active, traced: traced.values),
-        residual: residual.all, spans: entries.spans(active, onlyMasks: isLast), keepsTape: true)
+        queries: queries, keys: projected(.key, traced: traced.keys), values: projected(.value, traced: traced.values),
+        residual: residual.all, spans: entries.spans(active, onlyMasks: isLast),
+        lone: entries.loneMasks(active, onlyMasks: isLast, keys: traced.keys, values: traced.values), keepsTape: true)
     }
 
     /// Downwards: returns the gradient of the joint rows, those that came from below first, and writes that of the rows that
     /// entered into `entryGradient`.
     func down(_ gradient: Slice, _ tape: LayerTape, entryGradient: Slice) -> Matrix {
-      let (queryGradient, askedKeys, askedValues) = layer.backward(gradient, tape)
-      let keyGradient = entries.ownRows(askedKeys, active)
-      let valueGradient = entries.ownRows(askedValues, active)
+      let (queryGradient, keyGradient, valueGradient) = layer.backward(gradient, tape)
       let count = entries.own.rows(of: joint)
       let below = Matrix(rows: count, columns: gradient.columns)
       if isLast {
