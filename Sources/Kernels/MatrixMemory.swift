@@ -5,7 +5,7 @@ import Foundation
 #endif
 
 /// Runs `body`, whose matrices and the memory kept for the next ones take no more than `bytes` together unless those in use do;
-/// then lets go of what is kept.
+/// then lets go of what is kept, unless it runs within another such body, which may want it.
 public func withMatrixMemory<Result>(of bytes: Int, _ body: () throws -> Result) rethrows -> Result {
   MatrixMemory.shared.begin(within: bytes)
   defer { MatrixMemory.shared.end(within: bytes) }
@@ -62,7 +62,7 @@ final class MatrixMemory: @unchecked Sendable {
   private var clock = 0
   private var keptBytes = 0
   private var usedBytes = 0
-  /// The most that were in use at once since ``bounds`` changed.
+  /// The most that were in use at once since the first of those at work began.
   private var mostUsedBytes = 0
   /// What those who are at work allow.
   private var bounds: [Int] = []
@@ -101,15 +101,15 @@ final class MatrixMemory: @unchecked Sendable {
 
   func begin(within bytes: Int) {
     releasing {
+      if bounds.isEmpty { mostUsedBytes = usedBytes }
       bounds.append(bytes)
-      mostUsedBytes = usedBytes
     }
   }
 
   func end(within bytes: Int) {
     releasing {
       if let index = bounds.firstIndex(of: bytes) { bounds.remove(at: index) }
-      mostUsedBytes = usedBytes
+      if bounds.isEmpty { mostUsedBytes = usedBytes }
     }
   }
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import BERT
 import Foundation
+import Kernels
 import Neurons
 import Relations
 
@@ -56,15 +57,18 @@ struct LocateCommand: ParsableCommand {
     let progress = Progress("Locating (prompts)", total: total, quiet: printing.quiet)
     var before = 0
     var located: [LocatedRelation] = []
-    for (relation, facts) in zip(relations, usable) {
-      located.append(
-        try opened.locate(
-          facts.map { ($0, relation.prompts(for: $0)) }, relation: relation.name, method: options.method,
-          threads: model.threadCount, memory: options.memory.bytes,
-          scores: { index, scores in
-            try file?.write(scores, of: facts[index], prompts: relation.prompts(for: facts[index]), index: index)
-          }, progress: { progress.update(before + $0) }))
-      before += facts.count * relation.templates.count
+    // The memory of one relation's matrices serves the next one's.
+    try withMatrixMemory(of: options.memory.bytes) {
+      for (relation, facts) in zip(relations, usable) {
+        located.append(
+          try opened.locate(
+            facts.map { ($0, relation.prompts(for: $0)) }, relation: relation.name, method: options.method,
+            threads: model.threadCount, memory: options.memory.bytes,
+            scores: { index, scores in
+              try file?.write(scores, of: facts[index], prompts: relation.prompts(for: facts[index]), index: index)
+            }, progress: { progress.update(before + $0) }))
+        before += facts.count * relation.templates.count
+      }
     }
     try file?.finish()
     opened.noteChange()

@@ -57,4 +57,17 @@ struct MatrixMemoryTests {
     for block in blocks { memory.give(block) }
     memory.end(within: 100 * Self.megabyte)
   }
+
+  @Test("what one task has left is there for the next, within a longer one, and little when that is done")
+  func nesting() {
+    let memory = MatrixMemory()
+    let allowed = 200 * Self.megabyte
+    memory.begin(within: allowed)
+    memory.begin(within: allowed)
+    use(memory, megabytes: [60, 60, 60])
+    memory.end(within: allowed)
+    #expect(memory.heldBytes > 150 * Self.megabyte)
+    memory.end(within: allowed)
+    #expect(memory.heldBytes <= 96 * Self.megabyte)
+  }
 }
