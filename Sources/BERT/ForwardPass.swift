@@ -40,6 +40,8 @@ final class ForwardPass: @unchecked Sendable {
 
   /// Products that rounded passes start from, by layer; empty unless asked for.
   private var recorded: [Int: RecordedProducts] = [:]
+  /// What was decoded of ``states``, where products are recorded.
+  private(set) var decoded: MaskedLanguageHead.Decoded?
   /// Per layer, what the way back needs; empty unless asked for.
   private var tapes: [LayerTape] = []
 
@@ -105,6 +107,7 @@ final class ForwardPass: @unchecked Sendable {
       x = output
     }
     states = x
+    if recording { decoded = model.head.decode(x.all) }
   }
 
   /// The products of a layer's matrices that were recorded.

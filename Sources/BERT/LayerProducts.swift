@@ -141,7 +141,7 @@ struct RoundedProducts: LayerProducts {
     }
     let product = multiply(rounded, weight.down)
     let masks = masks(rows: gradient.rows)
-    let exactly = made(of: masks, gradient, columns: input.columns) {
+    let exactly = made(of: masks, gradient, columns: input.columns, multiple: inPlaceRows) {
       exact.applyBackward(matrix, $0, into: $1, accumulating: false)
     }
     func take(_ rows: Slice, _ start: Int) {
@@ -195,7 +195,7 @@ struct RoundedReturn: LayerProducts {
     rounded.round(gradient.rows(0, count: packing.rows), at: 0)
     let product = multiply(rounded, weight.down)
     let further = packing.rows..<gradient.rows
-    let exactly = made(of: packing.masks + further, gradient, columns: input.columns) {
+    let exactly = made(of: packing.masks + further, gradient, columns: input.columns, multiple: inPlaceRows) {
       exact.applyBackward(matrix, $0, into: $1, accumulating: false)
     }
     for (prompt, mask) in packing.masks.enumerated() {
@@ -210,9 +210,18 @@ struct RoundedReturn: LayerProducts {
   }
 }
 
-/// What `product` makes of some rows, `[rows, columns]`.
-private func made(of rows: [Int], _ all: Slice, columns: Int, _ product: (Slice, Slice) -> Void) -> Matrix {
-  let result = Matrix(unfilled: rows.count, columns: columns)
-  product(ForwardPass.gather(all, rows).all, result.all)
+/// What `product` makes of some rows, `[at least rows, columns]`.
+///
+/// - Parameter multiple: The last row is repeated until their number is a multiple of this, for products that are made for few numbers of rows.
+private func made(
+  of rows: [Int], _ all: Slice, columns: Int, multiple: Int = 1, _ product: (Slice, Slice) -> Void
+) -> Matrix {
+  let count = (rows.count + multiple - 1) / multiple * multiple
+  let gathered = Matrix(unfilled: count, columns: all.columns)
+  for index in 0..<count {
+    gathered.rows(index, count: 1).copy(from: all.row(rows[min(index, rows.count - 1)]))
+  }
+  let result = Matrix(unfilled: count, columns: columns)
+  product(gathered.all, result.all)
   return result
 }

@@ -34,14 +34,25 @@ struct MaskedLanguageHead {
     return transformed
   }
 
-  /// Logits `[rows, vocabulary]` of final hidden states `[rows, hidden]`.
-  func logits(_ states: Slice, tape: Tape? = nil) -> Matrix {
+  /// What the decoder was given and what it made of that.
+  struct Decoded {
+    /// `[rows, hidden]`.
+    let states: Matrix
+    /// `[rows, vocabulary]`.
+    let logits: Matrix
+  }
+
+  /// Decodes final hidden states `[rows, hidden]`.
+  func decode(_ states: Slice, tape: Tape? = nil) -> Decoded {
     let transformed = transform(states, tape: tape)
     let logits = Matrix(unfilled: states.rows, columns: weights.decoderBias.count)
     multiply(transformed.all, weight: weights.wordEmbeddings, transposing: true, into: logits.all)
     add(weights.decoderBias, to: logits.all)
-    return logits
+    return Decoded(states: transformed, logits: logits)
   }
+
+  /// Logits `[rows, vocabulary]` of final hidden states `[rows, hidden]`.
+  func logits(_ states: Slice, tape: Tape? = nil) -> Matrix { decode(states, tape: tape).logits }
 
   /// The gradient of the logits `[rows, vocabulary]` carried back to the hidden states `[rows, hidden]`.
   func backward(_ gradient: Slice, tape: Tape, into states: Slice) {
@@ -129,6 +140,7 @@ struct MaskedLanguageHead {
       } else {
         multiply(transformed, weight: decoder, transposing: true, into: logits.all)
       }
+      add(weights.decoderBias.part(pieces), to: logits.all)
       for (row, own) in shares(logits.all, pieces, without: answers).enumerated() {
         let sum = Self.logSum(own, result.logSums[row])
         scale(logits.rows(row, count: 1), by: Float(exp(own - sum)))
@@ -144,10 +156,9 @@ struct MaskedLanguageHead {
     return result
   }
 
-  /// Makes of what the decoder's product says of a part of the pieces, `[rows, pieces]`, their softmax without each row's
-  /// answer, and returns its ln Σ e^logit.
+  /// Makes of the logits of a part of the pieces, `[rows, pieces]`, their softmax without each row's answer, and returns its
+  /// ln Σ e^logit.
   func shares(_ logits: Slice, _ pieces: Range<Int>, without answers: [Int]) -> [Double] {
-    add(weights.decoderBias.part(pieces), to: logits)
     for (row, answer) in answers.enumerated() where pieces.contains(answer) {
       logits.row(row).columns(answer - pieces.lowerBound, count: 1).copy([Self.excluded], toRow: 0)
     }

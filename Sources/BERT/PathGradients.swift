@@ -281,12 +281,14 @@ extension BERT {
   }
 
   /// Bytes that a traced prompt keeps: input, queries, keys and values of every layer, and with `rounding` what goes into
-  /// and comes out of its matrices.
+  /// and comes out of its matrices and the decoder.
   ///
   /// What the way back from α = 1 needs beside them is gone when the trace is made.
   public func traceBytes(_ target: AttributionTarget, rounding: Bool) -> Int {
-    let products = rounding && RoundedMatrix.isSupported ? 7 * hidden + 2 * configuration.intermediateSize : 0
-    return 4 * layerCount * target.prompt.ids.count * (4 * hidden + products)
+    let isRounded = rounding && RoundedMatrix.isSupported
+    let products = isRounded ? 7 * hidden + 2 * configuration.intermediateSize : 0
+    let decoded = isRounded ? hidden + configuration.vocabularySize : 0
+    return 4 * (layerCount * target.prompt.ids.count * (4 * hidden + products) + decoded)
   }
 
   /// Bytes that tracing prompts of such lengths together takes besides what it keeps: what one layer works with and, with

@@ -64,9 +64,13 @@ struct PathPass {
     states.rows(direct, count: points.count - direct).copy(
       from: entries.rows.rows(direct, count: points.count - direct))
 
+    var decoder: RoundedDecoder?
+    if let rounded, let traced = trace.decoded {
+      decoder = RoundedDecoder(
+        head: model.head, parts: rounded.decoder, traced: traced, prompts: points.map(\.prompt))
+    }
     let (probabilities, gradient) = model.head.probabilityGradient(
-      states, points.map { answers[$0.prompt] },
-      rounded: rounded.map { RoundedDecoder(head: model.head, parts: $0.decoder) })
+      states, points.map { answers[$0.prompt] }, rounded: decoder)
     self.probabilities = probabilities
     let entryGradient = Matrix(rows: points.count, columns: hidden)
     entryGradient.rows(direct, count: points.count - direct).copy(

@@ -4,12 +4,16 @@ import Kernels
 /// The decoder's products in bfloat16, where points of paths go through it.
 ///
 /// What may matter by itself stays exact: the answer and every other piece that has much of what the answer leaves. Of the rest,
-/// what rounding takes off the states moves all logits together, by the rest's mean row of the decoder times that, which is put
-/// back; what it takes off the decoder's rows differs from piece to piece, and averages.
+/// only the difference to the traced pass is rounded. What rounding takes off it moves all logits together, by the rest's mean row
+/// of the decoder times that, which is put back; what it takes off the decoder's rows differs from piece to piece, and averages.
 struct RoundedDecoder {
   let head: MaskedLanguageHead
   /// The decoder's parts, as ``MaskedLanguageHead/decodedParts`` has them.
   let parts: [RoundedWeights.Projection]
+  /// What was decoded in the traced pass.
+  let traced: MaskedLanguageHead.Decoded
+  /// The traced prompt of each row.
+  let prompts: [Int]
 
   /// Of the softmax of all pieces but the answer, a piece that has more than this is taken exactly.
   ///
@@ -28,18 +32,30 @@ struct RoundedDecoder {
       let count = min(Self.mostRows, transformed.rows - start)
       logSums += addMeans(
         transformed.rows(start, count: count), Array(answers[start..<start + count]),
-        to: means.rows(start, count: count))
+        Array(prompts[start..<start + count]), to: means.rows(start, count: count))
     }
     return MaskedLanguageHead.Others(logSums: logSums, means: means)
   }
 
-  private func addMeans(_ transformed: Slice, _ answers: [Int], to means: Slice) -> [Double] {
+  private func addMeans(_ transformed: Slice, _ answers: [Int], _ prompts: [Int], to means: Slice) -> [Double] {
     let decoder = head.weights.wordEmbeddings
     let ranges = head.decodedParts
-    let states = RoundedRows(rows: transformed.rows, columns: transformed.columns)
-    states.round(transformed, at: 0)
-    let shares = parts.map { multiply(states, $0.up).rows(0, count: transformed.rows) }
-    let partSums = zip(shares, ranges).map { head.shares($0, $1, without: answers) }
+    let differences = ForwardPass.gather(transformed, Array(answers.indices))
+    for (row, prompt) in prompts.enumerated() {
+      add(traced.states.rows(prompt, count: 1), times: -1, to: differences.rows(row, count: 1))
+    }
+    let rounded = RoundedRows(rows: differences.rows, columns: differences.columns)
+    rounded.round(differences.all, at: 0)
+    var partSums: [[Double]] = []
+    let shares = zip(parts, ranges).map { part, pieces in
+      let logits = multiply(rounded, part.up).rows(0, count: transformed.rows)
+      for (row, prompt) in prompts.enumerated() {
+        add(
+          traced.logits.rows(prompt, count: 1).columns(pieces.lowerBound, count: pieces.count), to: logits.row(row))
+      }
+      partSums.append(head.shares(logits, pieces, without: answers))
+      return logits
+    }
 
     var logSums: [Double] = []
     for row in answers.indices {
@@ -65,13 +81,13 @@ struct RoundedDecoder {
       logSums.append(sum)
     }
 
-    let rest = states.rest(of: transformed)
+    let rest = rounded.rest(of: differences.all)
     var leftOut = logSums.map { _ in 0.0 }
     for (part, own) in shares.enumerated() {
       for row in answers.indices { scale(own.row(row), by: Float(exp(partSums[part][row] - logSums[row]))) }
-      let rounded = RoundedRows(rows: own.rows, columns: own.columns)
-      rounded.round(own, at: 0)
-      let partMeans = multiply(rounded, parts[part].down).rows(0, count: own.rows)
+      let roundedShares = RoundedRows(rows: own.rows, columns: own.columns)
+      roundedShares.round(own, at: 0)
+      let partMeans = multiply(roundedShares, parts[part].down).rows(0, count: own.rows)
       add(partMeans, to: means)
       for row in answers.indices { leftOut[row] += dot(partMeans.row(row), rest.rows(row, count: 1)) }
     }

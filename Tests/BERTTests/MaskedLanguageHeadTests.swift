@@ -40,7 +40,10 @@ struct MaskedLanguageHeadTests {
     let exact = model.head.probabilityGradient(states, answers)
     let weights = try #require(model.roundedWeights(threads: .allCores))
     let found = model.head.probabilityGradient(
-      states, answers, rounded: RoundedDecoder(head: model.head, parts: weights.decoder))
+      states, answers,
+      rounded: RoundedDecoder(
+        head: model.head, parts: weights.decoder, traced: model.head.decode(states.rows(0, count: 2)),
+        prompts: answers.indices.map { $0 % 2 }))
     // Pieces that are left rounded have less than 89/4096 of the rest together, each of them to eight bits: 1e-5 off is usual.
     for row in answers.indices {
       let p = exact.probabilities[row]
