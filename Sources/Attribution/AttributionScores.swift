@@ -47,7 +47,7 @@ extension BERT {
   ///   - rule: How the integral is approximated.
   ///   - threads: Threads to use.
   ///   - memory: Bytes that may be used beside the weights. The adaptive rule rounds weights to bfloat16 where the CPU
-  ///     multiplies it, for prompts that are not long, and where this is little beside `memory`; these bytes come on top.
+  ///     multiplies it, for prompts that are not long, and where this is at most half of `memory`; these bytes come on top.
   public func attributions(
     _ targets: [AttributionTarget], rule: AttributionRule, threads: ThreadCount = .allCores, memory: Int = 1 << 30
   ) -> [AttributionScores] {

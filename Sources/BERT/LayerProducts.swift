@@ -212,7 +212,8 @@ struct RoundedReturn: LayerProducts {
 
 /// What `product` makes of some rows, `[at least rows, columns]`.
 ///
-/// - Parameter multiple: The last row is repeated until their number is a multiple of this, for products that are made for few numbers of rows.
+/// - Parameter multiple: The last row is repeated until their number is a multiple of this, for products that are made for few
+///   numbers of rows.
 private func made(
   of rows: [Int], _ all: Slice, columns: Int, multiple: Int = 1, _ product: (Slice, Slice) -> Void
 ) -> Matrix {

@@ -17,8 +17,7 @@ struct RoundedDecoder {
 
   /// Of the softmax of all pieces but the answer, a piece that has more than this is taken exactly.
   ///
-  /// Errors of the others average: √(this · their share) of a single piece's is left at most, and what rounding leaves of that is
-  /// some 0.005 of its share in the reference model.
+  /// Errors of the others average: √(this · their share) of a single piece's is left at most.
   private static let largestShare = 1.0 / 4096
 
   /// Rows that are decoded together: their logits of all pieces are kept until the likely ones are known.
