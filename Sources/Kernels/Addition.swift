@@ -98,8 +98,8 @@ public func dot(_ a: Slice, row: Int, of weight: Tensor) -> Double {
   return result
 }
 
-/// Of `count` values each.
-private func dot(_ x: UnsafePointer<Float>, _ y: UnsafePointer<Float>, _ count: Int) -> Float {
+/// Σ x · y of `count` values each.
+func dot(_ x: UnsafePointer<Float>, _ y: UnsafePointer<Float>, _ count: Int) -> Float {
   var sum = Lanes.zero
   var column = 0
   while column < count {

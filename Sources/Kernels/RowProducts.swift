@@ -3,15 +3,7 @@ public func multiplyRows(_ a: Slice, _ b: Slice, scale: Float = 1, into result: 
   WorkMeter.measure(.products) {
     precondition(a.rows == b.rows && a.columns == b.columns && result.rows == a.rows && result.columns == 1)
     for row in 0..<a.rows {
-      let (x, y) = (a.pointer(row), b.pointer(row))
-      var sum = Lanes.zero
-      var column = 0
-      while column < a.columns {
-        let count = min(laneCount, a.columns - column)
-        sum += load(x + column, count) * load(y + column, count)
-        column += laneCount
-      }
-      result.pointer(row).pointee = scale * sum.sum()
+      result.pointer(row).pointee = scale * dot(a.pointer(row), b.pointer(row), a.columns)
     }
   }
 }
