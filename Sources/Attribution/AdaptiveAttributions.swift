@@ -74,7 +74,10 @@ extension BERT {
         layers[place.target][place.layer].take(most: terms(most[place.target][place.layer], place))
       }
     }
-    return layers.map { scores($0.flatMap(\.scores)) }
+    return layers.map { states in
+      let threshold = Self.threshold(states).threshold
+      return scores(states.flatMap(\.scores), errors: states.flatMap { $0.errors(threshold: threshold) })
+    }
   }
 
   /// The coarse threshold by one prompt's scores so far, and where the largest lies.

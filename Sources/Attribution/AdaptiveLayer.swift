@@ -101,7 +101,8 @@ package struct AdaptiveLayer {
     guard let mask else {
       guard let third else { return }
       scores = Self.two(third, end)
-      relativeError = AdaptivePath.twoError(bend: AdaptivePath.bend(third.values, end.values))
+      relativeError = AdaptivePath.twoError(
+        bend: AdaptivePath.bend(third.values, end.values), above: above)
       return
     }
     let bend = AdaptivePath.bend(mask.third.values, maskEnd.values)
@@ -143,26 +144,39 @@ package struct AdaptiveLayer {
   ///   - peak: The index of the prompt's largest score, if it lies in this layer.
   package func need(threshold: Float, nearest: Float, peak: Int?) -> Need? {
     if isFinal || threshold <= 0 { return nil }
-    switch (third != nil, mask != nil) {
-    case (false, false):
+    guard third != nil || mask != nil else {
       guard peak != nil || (scores.max() ?? 0) * Float(AdaptivePath.reach) >= threshold else { return nil }
       return thirdFirst(threshold) ? .third : .mask
-    case (true, false):
-      let generosity = AdaptivePath.generosity(above: above)
-      let least = Float(generosity * AdaptivePath.leastMargin) * threshold
-      let isInDoubt = scores.indices.contains {
-        abs(scores[$0] - threshold) <= max(least, Float(generosity * relativeError) * scale($0))
-      }
-      return peak != nil || isInDoubt ? .mask : nil
-    case (let isThirdKnown, true):
-      let tolerated = Float(AdaptivePath.tolerated) * threshold
-      let isInDoubt = scores.indices.contains { index in
-        let error = error(index, threshold)
-        if index == peak { return Float(AttributionScores.coarseRatio) * error > max(tolerated, nearest) }
-        return error > tolerated && abs(scores[index] - threshold) <= error
-      }
-      guard isInDoubt else { return nil }
-      return isThirdKnown ? (middle == nil ? .four : .most) : .third
+    }
+    if mask == nil, peak != nil { return .mask }
+    let tolerated = Float(AdaptivePath.tolerated) * threshold
+    let isInDoubt = scores.indices.contains { index in
+      let error = error(index, threshold)
+      if index == peak { return Float(AttributionScores.coarseRatio) * error > max(tolerated, nearest) }
+      return error > tolerated && abs(scores[index] - threshold) <= error
+    }
+    guard isInDoubt else { return nil }
+    if mask == nil { return .mask }
+    if third == nil { return .third }
+    return middle == nil ? .four : .most
+  }
+
+  /// How far each score may be off.
+  ///
+  /// - Parameter threshold: The coarse threshold.
+  package func errors(threshold: Float) -> [Float] {
+    if isFinal || threshold <= 0 { return scores.map { _ in 0 } }
+    return scores.indices.map { error($0, threshold) }
+  }
+
+  private func error(_ index: Int, _ threshold: Float) -> Float {
+    switch (third, mask) {
+    case (nil, nil): return Float(AdaptivePath.reach - 1) * abs(scores[index])
+    case (_?, nil): return Float(relativeError) * max(threshold, scale(index))
+    case (_, _?):
+      let change = Double(abs(changes[index]) / threshold)
+      return Float(relativeError) * scale(index)
+        + Float(AdaptivePath.fourError(change) + AdaptivePath.leastError) * threshold
     }
   }
 
@@ -170,23 +184,19 @@ package struct AdaptiveLayer {
     max(abs((third ?? mask?.third ?? end).values[index]), abs(end.values[index]))
   }
 
-  private func error(_ index: Int, _ threshold: Float) -> Float {
-    Float(relativeError) * scale(index)
-      + Float(AdaptivePath.fourError(Double(abs(changes[index]) / threshold))) * threshold
-  }
-
   /// Whether the whole prompt's point is likely to be needed anyway, so that asking `[MASK]` first would cost more.
   ///
   /// Told from how many scores lie near the threshold: with errors e of one kind of points and n scores per unit of
-  /// relative distance, some score is in doubt with probability 1 − exp(−2 n e).
+  /// relative distance, some score is in doubt with probability 1 − exp(−2 n e), if such errors are not tolerated.
   private func thirdFirst(_ threshold: Float) -> Bool {
     let width = 0.1
     let near = scores.count { abs($0 - threshold) <= Float(width) * threshold }
-    func doubt(_ error: Double) -> Double { 1 - exp(-Double(near) * min(1, error / width)) }
+    func doubt(_ error: Double) -> Double {
+      error > AdaptivePath.tolerated ? 1 - exp(-Double(near) * min(1, error / width)) : 0
+    }
     let bend = AdaptivePath.usualBend
-    let generosity = AdaptivePath.generosity(above: above)
     let afterMask = doubt(AdaptivePath.maskError(foreignShare: foreignShare, bend: bend))
-    let afterThird = doubt(generosity * max(AdaptivePath.leastMargin, AdaptivePath.twoError(bend: bend)))
+    let afterThird = doubt(AdaptivePath.twoError(bend: bend, above: above))
     let points = Double(AdaptivePath.four.alphas.count + 1)
     let mask = AdaptivePath.fewRowsCost * points * (Double(above) + decoderCost)
     let third = promptCost * Double(above) + decoderCost

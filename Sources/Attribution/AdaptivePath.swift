@@ -56,21 +56,20 @@ package enum AdaptivePath {
   /// Number of Gauss and Legendre's points of the whole prompt, exact to degree 23, where all else leaves doubt.
   static let mostPoints = 12
 
-  /// Scores of two whole points that are closer to the threshold than this share of it are in doubt whatever the estimate
-  /// says: 98 in 100 of a random model's errors near the threshold are smaller.
-  static let leastMargin = 0.003
+  /// The least estimated error of points of `[MASK]`, with and without whole points, as a share of the threshold: what rounding to
+  /// bfloat16 may take off.
+  package static let leastError = 0.0003
 
-  /// Errors below this share of the threshold are not worth another point of the whole prompt.
+  /// Errors below this share of the threshold are not worth another point: half of the 1 % in which coarse sets may differ.
   ///
-  /// Rounded points, which may be off by more, are not reckoned with: what they could decide lies far within the
-  /// 1 % of the threshold in which coarse sets may differ.
-  static let tolerated = 0.00005
+  /// Where a refined set hangs on such a score, it is settled afterwards.
+  static let tolerated = 0.005
 
   /// How many times its gradient at α = 1 a layer's largest score may be, at most.
   static let reach = 3.0
 
-  /// How many times wider the doubt about two whole points is in a layer with so many layers above it: near the top points
-  /// cost little.
+  /// How many times wider the doubt about two whole points is in a layer with so many layers above it: trained models bend
+  /// most near the top, where points cost little.
   static func generosity(above: Int) -> Double { max(1, 36 / Double((1 + above) * (1 + above))) }
 
   /// The bend that is reckoned with before any point is known.
@@ -112,11 +111,11 @@ package enum AdaptivePath {
     return sum > 0 ? Double(difference / sum).squareRoot() : .infinity
   }
 
-  /// Estimated relative error of two whole points.
+  /// Estimated error of two whole points, as a share of the score or of the threshold, whichever is larger.
   ///
   /// Errors grow with k²: measured near the threshold, their root mean square in the median layer is 0.007 k² in a trained
-  /// model and 0.017 k² in a random one.
-  static func twoError(bend k: Double) -> Double { 0.02 * k * k }
+  /// model and 0.017 k² in a random one. 99.8 in 100 of a random model's are smaller than this.
+  static func twoError(bend k: Double, above: Int) -> Double { generosity(above: above) * max(0.0045, 0.03 * k * k) }
 
   /// Estimated relative error of four points of `[MASK]` and α = 1 of the other rows: four times the root mean square that
   /// was measured near the threshold, 0.6 to 0.7 r·k in trained and random models alike.

@@ -9,15 +9,18 @@ public struct AttributionScores: Sendable {
   public let neurons: Int
   /// The scores, `[layers, neurons]`, layer after layer.
   public let values: [Float]
+  /// How far each score may be off, by estimate, in the order of ``values``; empty where a rule is taken as it is.
+  public let errors: [Float]
 
   /// Scores given layer after layer.
   ///
-  /// - Precondition: there are `layers · neurons` values.
-  public init(layers: Int, neurons: Int, values: [Float]) {
-    precondition(values.count == layers * neurons)
+  /// - Precondition: there are `layers · neurons` values, and as many errors or none.
+  public init(layers: Int, neurons: Int, values: [Float], errors: [Float] = []) {
+    precondition(values.count == layers * neurons && (errors.isEmpty || errors.count == values.count))
     self.layers = layers
     self.neurons = neurons
     self.values = values
+    self.errors = errors
   }
 
   /// The paper's threshold for attributions, as a share of the prompt's largest.
@@ -25,13 +28,16 @@ public struct AttributionScores: Sendable {
   /// The threshold for the baseline.
   public static let baselineRatio = 0.5
 
-  /// The sum of scores of one model: those of an answer's word pieces add up to the answer's.
+  /// The sum of scores of one model by one rule: those of an answer's word pieces add up to the answer's, and so do errors.
   ///
   /// - Precondition: there is at least one.
   public init(sumOf parts: [AttributionScores]) {
-    var values = parts[0].values
-    for part in parts.dropFirst() { for index in values.indices { values[index] += part.values[index] } }
-    self.init(layers: parts[0].layers, neurons: parts[0].neurons, values: values)
+    var (values, errors) = (parts[0].values, parts[0].errors)
+    for part in parts.dropFirst() {
+      for index in values.indices { values[index] += part.values[index] }
+      for index in errors.indices { errors[index] += part.errors[index] }
+    }
+    self.init(layers: parts[0].layers, neurons: parts[0].neurons, values: values, errors: errors)
   }
 
   /// The largest score over all layers.
@@ -45,11 +51,14 @@ extension BERT {
   /// - Parameters:
   ///   - targets: Prompts with the answers whose probability is attributed.
   ///   - rule: How the integral is approximated.
+  ///   - layers: Per target, the layers whose scores are wanted, those of the others being zero; all where nil. The adaptive
+  ///     rule, whose threshold hangs on all layers, takes them all.
   ///   - threads: Threads to use.
   ///   - memory: Bytes that may be used beside the weights. The adaptive rule rounds weights to bfloat16 where the CPU
   ///     multiplies it, for prompts that are not long, and where this is at most half of `memory`; these bytes come on top.
   public func attributions(
-    _ targets: [AttributionTarget], rule: AttributionRule, threads: ThreadCount = .allCores, memory: Int = 1 << 30
+    _ targets: [AttributionTarget], rule: AttributionRule, layers: [Set<Int>]? = nil, threads: ThreadCount = .allCores,
+    memory: Int = 1 << 30
   ) -> [AttributionScores] {
     /// Whether a prompt's points may be rounded: where the rounded weights, and traces for as many prompts as run at a time,
     /// do not take too much of the memory.
@@ -75,21 +84,23 @@ extension BERT {
         end += 1
       }
       result += attributed(
-        Array(targets[start..<end]), rule, rounding: rounding, threads, memory: max(0, memory - traced))
+        Array(targets[start..<end]), rule, layers.map { Array($0[start..<end]) }, rounding: rounding, threads,
+        memory: max(0, memory - traced))
       (start, traced) = (end, 0)
     }
     return result
   }
 
   private func attributed(
-    _ targets: [AttributionTarget], _ rule: AttributionRule, rounding: Bool, _ threads: ThreadCount, memory: Int
+    _ targets: [AttributionTarget], _ rule: AttributionRule, _ layers: [Set<Int>]?, rounding: Bool,
+    _ threads: ThreadCount, memory: Int
   ) -> [AttributionScores] {
     guard let (nodes, weights) = rule.points else {
       return adaptiveAttributions(targets, rounding: rounding, threads: threads, memory: memory)
     }
     let traced = trace(targets, endpoints: false, threads: threads, memory: memory)
     let points = targets.indices.flatMap { target in
-      (0..<layerCount).flatMap { layer in
+      (0..<layerCount).filter { layers?[target].contains($0) ?? true }.flatMap { layer in
         zip(nodes, weights).map { WeightedPoint(target: target, layer: layer, alpha: $0, weight: $1) }
       }
     }
@@ -101,11 +112,11 @@ extension BERT {
 
   /// The paper's baseline: the activation itself in place of the attribution.
   public func baselineScores(_ prompts: [EncodedPrompt], threads: ThreadCount = .allCores) -> [AttributionScores] {
-    activations(prompts, threads: threads).map(scores)
+    activations(prompts, threads: threads).map { scores($0) }
   }
 
-  func scores(_ values: [Float]) -> AttributionScores {
-    AttributionScores(layers: layerCount, neurons: configuration.intermediateSize, values: values)
+  func scores(_ values: [Float], errors: [Float] = []) -> AttributionScores {
+    AttributionScores(layers: layerCount, neurons: configuration.intermediateSize, values: values, errors: errors)
   }
 
   var layerCount: Int { configuration.layerCount }

@@ -53,11 +53,16 @@ extension MaskedLanguageModel {
     order: AnswerOrder = .leftToRight, threads: ThreadCount = .allCores, memory: Int = 1 << 30,
     scores observe: (Int, [AttributionScores]) throws -> Void = { _, _ in }, progress: (Int) -> Void = { _ in }
   ) throws -> LocatedRelation {
-    let coarse = try withMatrixMemory(of: memory) {
-      try coarseSets(
+    let refinement = try withMatrixMemory(of: memory) {
+      var coarse = try coarseSets(
         of: facts, method: method, order: order, threads: threads, memory: memory, scores: observe, progress: progress)
+      while true {
+        let refinement = Refinement(coarseSets: coarse.map { $0.map(\.neurons) })
+        let decisive = refinement.decisive(in: coarse)
+        if decisive.isEmpty { return refinement }
+        try settle(decisive, of: facts, in: &coarse, order: order, threads: threads, memory: memory)
+      }
     }
-    let refinement = Refinement(coarseSets: coarse)
     return LocatedRelation(
       relation: relation, p: refinement.p, meanSize: refinement.meanSize, rule: method.name, steps: method.steps,
       facts: zip(facts, refinement.sets).map { entry, set in
@@ -73,16 +78,15 @@ extension MaskedLanguageModel {
   private func coarseSets(
     of facts: [(fact: Fact, prompts: [String])], method: LocatingMethod, order: AnswerOrder, threads: ThreadCount,
     memory: Int, scores observe: (Int, [AttributionScores]) throws -> Void, progress: (Int) -> Void
-  ) throws -> [[Set<Neuron>]] {
-    var coarse: [[Set<Neuron>]] = []
+  ) throws -> [[CoarseSet]] {
+    var coarse: [[CoarseSet]] = []
     var done = 0
     var start = 0
     while start < facts.count {
-      // As many facts at a time as keep all threads busy, so that progress can be told and scores need not pile up.
       var end = start
       var targets: [AttributionTarget] = []
       var pieces: [Int] = []
-      while end < facts.count, targets.count < 32 || end == start {
+      while end < facts.count, targets.count < Self.targetsAtOnce || end == start {
         for prompt in facts[end].prompts {
           let factors = try factors(prompt, answer: facts[end].fact.answer, order: order)
           targets += factors
@@ -105,7 +109,7 @@ extension MaskedLanguageModel {
         let own = Array(scores.prefix(facts[index].prompts.count))
         scores.removeFirst(own.count)
         try observe(index, own)
-        coarse.append(own.map { $0.coarseSet(ratio: method.ratio) })
+        coarse.append(own.map { CoarseSet($0, ratio: method.ratio) })
         done += own.count
       }
       progress(done)
@@ -113,6 +117,38 @@ extension MaskedLanguageModel {
     }
     return coarse
   }
+
+  /// Asks for the scores that decide a refined set by as many points as leave no doubt.
+  ///
+  /// Of some prompt in thirty a score is that near to its threshold where it matters, so that asking twice costs less than
+  /// asking for all scores so near at once.
+  private func settle(
+    _ decisive: [DecisiveNeurons], of facts: [(fact: Fact, prompts: [String])], in coarse: inout [[CoarseSet]],
+    order: AnswerOrder, threads: ThreadCount, memory: Int
+  ) throws {
+    var rest = decisive[...]
+    while !rest.isEmpty {
+      var own: [(place: DecisiveNeurons, layers: Set<Int>, pieces: Int)] = []
+      var targets: [AttributionTarget] = []
+      while let place = rest.first, targets.count < Self.targetsAtOnce {
+        let (fact, prompts) = facts[place.fact]
+        let factors = try factors(prompts[place.prompt], answer: fact.answer, order: order)
+        own.append((place, coarse[place.fact][place.prompt].layers(telling: place.neurons), factors.count))
+        targets += factors
+        rest.removeFirst()
+      }
+      let layers = own.flatMap { Array(repeating: $0.layers, count: $0.pieces) }
+      var scores = bert.attributions(targets, rule: .settling, layers: layers, threads: threads, memory: memory)[...]
+      for (place, layers, pieces) in own {
+        coarse[place.fact][place.prompt].settle(by: AttributionScores(sumOf: Array(scores.prefix(pieces))), in: layers)
+        scores.removeFirst(pieces)
+      }
+    }
+  }
+
+  /// Prompts, or pieces of answers, asked for together, so that all threads are busy, progress can be told and scores need
+  /// not pile up.
+  private static var targetsAtOnce: Int { 32 }
 }
 
 extension MaskedLanguageModel {

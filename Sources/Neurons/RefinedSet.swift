@@ -9,7 +9,9 @@ public struct Refinement: Sendable {
   }
 
   /// The share of prompts asked for in the last round.
-  public let p: Double
+  public var p: Double { shares.last ?? Self.start }
+  /// The shares asked for in all rounds.
+  let shares: [Double]
   /// Mean size of the refined sets.
   public let meanSize: Double
   /// The refined set of each fact, sorted by neuron.
@@ -31,22 +33,26 @@ public struct Refinement: Sendable {
       sets.reduce(into: [Neuron: Int]()) { counts, set in for neuron in set { counts[neuron, default: 0] += 1 } }
     }
     var p = Self.start
-    var (used, mean, result) = (p, 0.0, [[Member]]())
+    var (shares, mean, result) = ([Double](), 0.0, [[Member]]())
     for _ in 0..<Self.rounds {
       result = zip(coarseSets, counts).map { sets, counts in
-        let n = sets.count
-        let needed = n < Self.floor ? Double(n) : max(p * Double(n), Double(Self.floor))
+        let needed = Self.needed(p, of: sets.count)
         return counts.filter { Double($0.value) >= needed }
           .map { Member(neuron: $0.key, prompts: $0.value) }.sorted { $0.neuron < $1.neuron }
       }
       mean = result.isEmpty ? 0 : Double(result.reduce(0) { $0 + $1.count }) / Double(result.count)
-      used = p
+      shares.append(p)
       if Self.wanted.contains(mean) { break }
       // Added up as the protocol's reference does, which the last digits of p show.
       p += mean < Self.wanted.lowerBound ? -Self.step : Self.step
     }
-    self.p = used
+    self.shares = shares
     meanSize = mean
     sets = result
+  }
+
+  /// How many of `count` prompts must share a neuron.
+  static func needed(_ p: Double, of count: Int) -> Double {
+    count < floor ? Double(count) : max(p * Double(count), Double(floor))
   }
 }

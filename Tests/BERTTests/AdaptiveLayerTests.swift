@@ -18,12 +18,13 @@ struct AdaptiveLayerTests {
 
   private static let threshold = 1.02 * unit
 
-  /// The layer when 1/3 and four points of `[MASK]` are known; through other rows comes 0.2 · α.
-  private func layer(third: Double) -> AdaptiveLayer {
+  /// The layer when 1/3 and four points of `[MASK]` are known; through other rows comes `foreign` · α.
+  private func layer(third: Double, foreign: Double = 0.2) -> AdaptiveLayer {
     var layer = AdaptiveLayer(
-      end: terms(1, third: third, foreign: 0.2), maskEnd: terms(1, third: third, foreign: 0), above: 5, promptCost: 9,
+      end: terms(1, third: third, foreign: foreign), maskEnd: terms(1, third: third, foreign: 0), above: 5,
+      promptCost: 9,
       decoderCost: 3)
-    layer.take(third: terms(AdaptivePath.third, third: third, foreign: 0.2))
+    layer.take(third: terms(AdaptivePath.third, third: third, foreign: foreign))
     layer.take(
       maskThird: terms(AdaptivePath.third, third: third, foreign: 0), middle: middle(third: third, foreign: 0))
     return layer
@@ -45,28 +46,45 @@ struct AdaptiveLayerTests {
     expectExact()
   }
 
-  @Test("nothing more is asked where no score is near the threshold, and two points where one is nearer than its error")
+  @Test("nothing more is asked where no score is near the threshold, nor where it may be off by little")
   func doubt() {
-    func need(_ third: Double) -> AdaptiveLayer.Need? {
-      layer(third: third).need(threshold: Self.threshold, nearest: Self.unit, peak: nil)
+    func need(_ third: Double, foreign: Double) -> AdaptiveLayer.Need? {
+      layer(third: third, foreign: foreign).need(threshold: Self.threshold, nearest: Self.unit, peak: nil)
     }
-    #expect(need(0.3) == nil)
-    // Scores are a tenth above these: 1e-2 and 1e-5 of the threshold away.
-    #expect(need(0.9098) == nil)
-    #expect(need(0.92001) == .four)
+    // Scores are a half of what comes through other rows above these: the third lies 1e-5 of the threshold away.
+    #expect(need(0.92001, foreign: 0.2) == nil)
+    // Twenty times as much comes through other rows, and scores may be off by more than half a percent.
+    #expect(need(-0.97999, foreign: 4) == .four)
+    #expect(need(0.3, foreign: 4) == nil)
   }
 
   @Test("the largest score is asked about where what it may be off would carry the threshold over the nearest score")
   func peak() {
-    let layer = layer(third: 0.3)
-    #expect(layer.need(threshold: Self.threshold, nearest: layer.distance(to: Self.threshold), peak: 0) == nil)
+    let layer = layer(third: 0.3, foreign: 4)
+    #expect(layer.need(threshold: Self.threshold, nearest: Self.threshold, peak: 0) == nil)
     #expect(layer.need(threshold: Self.threshold, nearest: 1e-6 * Self.unit, peak: 0) == .four)
   }
 
   @Test("four points of the whole prompt leave nothing to ask where they bend so little")
   func settled() {
-    var layer = layer(third: 0.92001)
-    layer.take(middle: middle(third: 0.92001, foreign: 0.2))
+    var layer = layer(third: -0.97999, foreign: 4)
+    layer.take(middle: middle(third: -0.97999, foreign: 4))
     #expect(layer.need(threshold: Self.threshold, nearest: 1e-6 * Self.unit, peak: 0) == nil)
+  }
+
+  @Test("scores are said to be off by at least what was measured, and by nothing where the most points were taken")
+  func errors() {
+    var layer = AdaptiveLayer(
+      end: terms(1, third: 0.3, foreign: 0.2), maskEnd: terms(1, third: 0.3, foreign: 0), above: 5, promptCost: 9,
+      decoderCost: 3)
+    let unknown = layer.errors(threshold: Self.threshold)
+    layer.take(third: terms(AdaptivePath.third, third: 0.3, foreign: 0.2))
+    let two = layer.errors(threshold: Self.threshold)
+    layer.take(maskThird: terms(AdaptivePath.third, third: 0.3, foreign: 0), middle: middle(third: 0.3, foreign: 0))
+    let both = layer.errors(threshold: Self.threshold)
+    #expect(zip(unknown, two).allSatisfy { $0 > $1 } && zip(two, both).allSatisfy { $0 > $1 })
+    #expect(both.allSatisfy { $0 >= Float(AdaptivePath.leastError) * Self.threshold })
+    layer.take(most: terms(0.5, third: 0.3, foreign: 0.2))
+    #expect(layer.errors(threshold: Self.threshold) == [0, 0, 0])
   }
 }

@@ -220,6 +220,22 @@ struct AttributionTests {
     }
   }
 
+  @Test("scores of single layers are those of all layers, and zero in the others")
+  func singleLayers() throws {
+    let bert = try Fixture.fourLayers()
+    let targets = try targets()
+    let layers = targets.indices.map { $0 % 2 == 0 ? Set([1, 3]) : [2] }
+    let all = bert.attributions(targets, rule: .gaussLegendre(steps: 3))
+    let some = bert.attributions(targets, rule: .gaussLegendre(steps: 3), layers: layers)
+    for (target, (all, some)) in zip(all, some).enumerated() {
+      for (index, (a, b)) in zip(all.values, some.values).enumerated() {
+        // Products of other numbers of rows add up in another order.
+        let wanted = layers[target].contains(index / all.neurons) ? a : 0
+        #expect(abs(wanted - b) <= 1e-5 * all.largest)
+      }
+    }
+  }
+
   @Test(
     "the adaptive rule's coarse sets are those of the exact integral, but for scores within 1 % of the threshold",
     arguments: [2, 4])

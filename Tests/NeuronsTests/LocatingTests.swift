@@ -29,7 +29,7 @@ struct LocatingTests {
         #expect(index == observed.count)
         observed.append(scores)
       }, progress: { told.append($0) })
-    let refinement = Refinement(coarseSets: observed.map { $0.map { $0.coarseSet(ratio: 0.2) } })
+    let refinement = Refinement(coarseSets: observed.map { $0.map { CoarseSet($0, ratio: 0.2).neurons } })
     #expect(located.facts.map(\.refinedSet) == refinement.sets.map { $0.map(\.neuron) })
     #expect(located.facts.map(\.subject) == relation.facts.map(\.subject))
     #expect(located.p == refinement.p && located.meanSize == refinement.meanSize)
@@ -42,7 +42,7 @@ struct LocatingTests {
     let located = try model.locate(facts, relation: "R1", method: .baseline)
     let sets = try relation.facts.map { fact in
       model.bert.baselineScores(try relation.prompts(for: fact).map { try model.encode($0) }).map {
-        $0.coarseSet(ratio: 0.5)
+        CoarseSet($0, ratio: 0.5).neurons
       }
     }
     #expect(located.facts.map(\.refinedSet) == Refinement(coarseSets: sets).sets.map { $0.map(\.neuron) })

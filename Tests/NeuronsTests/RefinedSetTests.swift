@@ -13,10 +13,11 @@ struct RefinedSetTests {
   func coarse() {
     let scores = AttributionScores(layers: 2, neurons: 3, values: [1, 0.25, -5, 0.2, 0.19, 0.5])
     #expect(
-      scores.coarseSet(ratio: 0.25)
+      CoarseSet(scores, ratio: 0.25).neurons
         == [Neuron(layer: 0, index: 0), Neuron(layer: 0, index: 1), Neuron(layer: 1, index: 2)])
     // Where nothing is expressed, nothing is.
-    #expect(AttributionScores(layers: 1, neurons: 3, values: [0, 0, -1]).coarseSet(ratio: 0.2).isEmpty)
+    let nothing = AttributionScores(layers: 1, neurons: 3, values: [0, 0, -1], errors: [1, 1, 1])
+    #expect(CoarseSet(nothing, ratio: 0.2).neurons.isEmpty && CoarseSet(nothing, ratio: 0.2).doubtful.isEmpty)
     #expect(AttributionScores.coarseRatio == 0.2 && AttributionScores.baselineRatio == 0.5)
   }
 

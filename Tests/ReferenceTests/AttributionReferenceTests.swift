@@ -155,10 +155,10 @@ struct AttributionReferenceTests {
       contentsOf: SharedReference.directory.appending(path: "reference/kn-mini/facts.json"))
     for name in ["P101", "P103"] {
       let relation = try catalogue.relation(named: name)
-      let facts = try relation.choose(subjects: [], selection: selection, limit: 2).map {
+      let facts = try relation.choose(subjects: [], selection: selection, limit: 20).map {
         ($0, relation.prompts(for: $0))
       }
-      let sets = try [AttributionRule.adaptive, .gaussLegendre(steps: 24)].map {
+      let sets = try [AttributionRule.adaptive, .gaussLegendre(steps: 8)].map {
         try model.locate(facts, relation: name, method: .attribution($0)).facts.map { $0.neurons.map(\.neuron) }
       }
       #expect(sets[0] == sets[1])

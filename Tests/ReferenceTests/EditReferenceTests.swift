@@ -103,7 +103,7 @@ struct EditReferenceTests {
     var sizes: [[Int]] = []
     var margins: [[(score: AttributionScores, set: Set<Neuron>)]] = []
     let located = try model.locate(facts, relation: name, method: .attribution(.riemann(steps: 20))) { _, scores in
-      let sets = scores.map { ($0, $0.coarseSet(ratio: AttributionScores.coarseRatio)) }
+      let sets = scores.map { ($0, CoarseSet($0, ratio: AttributionScores.coarseRatio).neurons) }
       sizes.append(sets.map(\.1.count))
       margins.append(sets)
     }
