@@ -57,6 +57,8 @@ package struct AdaptiveLayer {
   package private(set) var scores: [Float]
   /// Estimated error by which a score's own terms are multiplied.
   private var relativeError = Double.infinity
+  /// The least estimated error, as a share of the threshold.
+  private var leastError = 0.0
   /// Differences of two and of four points, of the whole prompt or else of `[MASK]`, where these are known.
   private var changes: [Float] = []
 
@@ -101,10 +103,11 @@ package struct AdaptiveLayer {
     guard let mask else {
       guard let third else { return }
       scores = Self.two(third, end)
-      relativeError = AdaptivePath.twoError(
-        bend: AdaptivePath.bend(third.values, end.values), above: above)
+      let bend = AdaptivePath.bend(third.values, end.values)
+      (leastError, relativeError) = AdaptivePath.twoError(bend: bend, above: above)
       return
     }
+    leastError = AdaptivePath.leastError
     let bend = AdaptivePath.bend(mask.third.values, maskEnd.values)
     var sums = Self.four(mask.third, mask.middle, maskEnd)
     changes = zip(sums, Self.two(mask.third, maskEnd)).map { $0 - $1 }
@@ -170,14 +173,11 @@ package struct AdaptiveLayer {
   }
 
   private func error(_ index: Int, _ threshold: Float) -> Float {
-    switch (third, mask) {
-    case (nil, nil): return Float(AdaptivePath.reach - 1) * abs(scores[index])
-    case (_?, nil): return Float(relativeError) * max(threshold, scale(index))
-    case (_, _?):
-      let change = Double(abs(changes[index]) / threshold)
-      return Float(relativeError) * scale(index)
-        + Float(AdaptivePath.fourError(change) + AdaptivePath.leastError) * threshold
-    }
+    if third == nil, mask == nil { return Float(AdaptivePath.reach - 1) * abs(scores[index]) }
+    let own = Float(relativeError) * scale(index)
+    if mask == nil { return max(Float(leastError) * threshold, own) }
+    let change = Double(abs(changes[index]) / threshold)
+    return Float(leastError + AdaptivePath.fourError(change)) * threshold + own
   }
 
   private func scale(_ index: Int) -> Float {
@@ -196,7 +196,8 @@ package struct AdaptiveLayer {
     }
     let bend = AdaptivePath.usualBend
     let afterMask = doubt(AdaptivePath.maskError(foreignShare: foreignShare, bend: bend))
-    let afterThird = doubt(AdaptivePath.twoError(bend: bend, above: above))
+    let two = AdaptivePath.twoError(bend: bend, above: above)
+    let afterThird = doubt(max(two.least, two.relative))
     let points = Double(AdaptivePath.four.alphas.count + 1)
     let mask = AdaptivePath.fewRowsCost * points * (Double(above) + decoderCost)
     let third = promptCost * Double(above) + decoderCost

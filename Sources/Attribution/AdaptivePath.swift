@@ -60,17 +60,17 @@ package enum AdaptivePath {
   /// bfloat16 may take off.
   package static let leastError = 0.0003
 
-  /// Errors below this share of the threshold are not worth another point: half of the 1 % in which coarse sets may differ.
+  /// Errors below this share of the threshold are not worth another point: three quarters of the 1 % in which coarse sets may differ.
   ///
   /// Where a refined set hangs on such a score, it is settled afterwards.
-  static let tolerated = 0.005
+  static let tolerated = 0.0075
 
   /// How many times its gradient at α = 1 a layer's largest score may be, at most.
   static let reach = 3.0
 
   /// How many times wider the doubt about two whole points is in a layer with so many layers above it: trained models bend
   /// most near the top, where points cost little.
-  static func generosity(above: Int) -> Double { max(1, 36 / Double((1 + above) * (1 + above))) }
+  static func generosity(above: Int) -> Double { above > 2 ? 1 : 36 / Double((1 + above) * (1 + above)) }
 
   /// The bend that is reckoned with before any point is known.
   static let usualBend = 0.25
@@ -111,11 +111,13 @@ package enum AdaptivePath {
     return sum > 0 ? Double(difference / sum).squareRoot() : .infinity
   }
 
-  /// Estimated error of two whole points, as a share of the score or of the threshold, whichever is larger.
+  /// Estimated error of two whole points: `least` as a share of the threshold, or `relative` to the score, whichever is more.
   ///
   /// Errors grow with k²: measured near the threshold, their root mean square in the median layer is 0.007 k² in a trained
   /// model and 0.017 k² in a random one. 99.8 in 100 of a random model's are smaller than this.
-  static func twoError(bend k: Double, above: Int) -> Double { generosity(above: above) * max(0.0045, 0.03 * k * k) }
+  static func twoError(bend k: Double, above: Int) -> (least: Double, relative: Double) {
+    (generosity(above: above) * 0.0045, generosity(above: above) * 0.03 * k * k)
+  }
 
   /// Estimated relative error of four points of `[MASK]` and α = 1 of the other rows: four times the root mean square that
   /// was measured near the threshold, 0.6 to 0.7 r·k in trained and random models alike.
