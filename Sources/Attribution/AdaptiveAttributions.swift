@@ -6,7 +6,7 @@ extension BERT {
   ///
   /// Scores far from the coarse threshold are less exact than those near it. See ``AdaptivePath``.
   func adaptiveAttributions(
-    _ targets: [AttributionTarget], rounding: Bool, threads: ThreadCount, memory: Int
+    _ targets: [AttributionTarget], tolerance: Double, rounding: Bool, threads: ThreadCount, memory: Int
   ) -> [AttributionScores] {
     typealias Place = (target: Int, layer: Int)
     let traced = trace(targets, endpoints: true, rounding: rounding, threads: threads, memory: memory)
@@ -23,7 +23,8 @@ extension BERT {
           above: layerCount - 1 - layer,
           promptCost: AdaptivePath.promptCost(
             pieces: targets[target].prompt.ids.count, rounding: traced.allowsRounding),
-          decoderCost: Double(configuration.vocabularySize) / Double(12 * configuration.hiddenSize))
+          decoderCost: Double(configuration.vocabularySize) / Double(12 * configuration.hiddenSize),
+          tolerance: tolerance)
       }
     }
     let (nodes, weights) = AttributionRule.gaussLegendrePoints(AdaptivePath.mostPoints)

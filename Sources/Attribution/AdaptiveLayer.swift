@@ -39,6 +39,8 @@ package struct AdaptiveLayer {
   let promptCost: Double
   /// What a row of the decoder costs, by what a row of a layer costs.
   let decoderCost: Double
+  /// Estimated errors below this share of the threshold are not worth another point.
+  let tolerance: Double
   /// The whole prompt at α = 1.
   let end: Terms
   /// The same, `[MASK]` alone.
@@ -62,12 +64,16 @@ package struct AdaptiveLayer {
   /// Differences of two and of four points, of the whole prompt or else of `[MASK]`, where these are known.
   private var changes: [Float] = []
 
-  package init(end: Terms, maskEnd: Terms, above: Int, promptCost: Double, decoderCost: Double) {
+  package init(
+    end: Terms, maskEnd: Terms, above: Int, promptCost: Double, decoderCost: Double,
+    tolerance: Double = AttributionScores.tolerance
+  ) {
     self.end = end
     self.maskEnd = maskEnd
     self.above = above
     self.promptCost = promptCost
     self.decoderCost = decoderCost
+    self.tolerance = tolerance
     scores = end.values
     foreignShare = AdaptivePath.foreignShare(whole: end.values, mask: maskEnd.values)
   }
@@ -152,7 +158,7 @@ package struct AdaptiveLayer {
       return thirdFirst(threshold) ? .third : .mask
     }
     if mask == nil, peak != nil { return .mask }
-    let tolerated = Float(AdaptivePath.tolerated) * threshold
+    let tolerated = Float(tolerance) * threshold
     let isInDoubt = scores.indices.contains { index in
       let error = error(index, threshold)
       if index == peak { return Float(AttributionScores.coarseRatio) * error > max(tolerated, nearest) }
@@ -192,7 +198,7 @@ package struct AdaptiveLayer {
     let width = 0.1
     let near = scores.count { abs($0 - threshold) <= Float(width) * threshold }
     func doubt(_ error: Double) -> Double {
-      error > AdaptivePath.tolerated ? 1 - exp(-Double(near) * min(1, error / width)) : 0
+      error > tolerance ? 1 - exp(-Double(near) * min(1, error / width)) : 0
     }
     let bend = AdaptivePath.usualBend
     let afterMask = doubt(AdaptivePath.maskError(foreignShare: foreignShare, bend: bend))

@@ -60,11 +60,6 @@ package enum AdaptivePath {
   /// bfloat16 may take off.
   package static let leastError = 0.0003
 
-  /// Errors below this share of the threshold are not worth another point: three quarters of the 1 % in which coarse sets may differ.
-  ///
-  /// Where a refined set hangs on such a score, it is settled afterwards.
-  static let tolerated = 0.0075
-
   /// How many times its gradient at α = 1 a layer's largest score may be, at most.
   static let reach = 3.0
 

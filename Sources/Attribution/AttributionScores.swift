@@ -28,6 +28,12 @@ public struct AttributionScores: Sendable {
   /// The threshold for the baseline.
   public static let baselineRatio = 0.5
 
+  /// By what share of the threshold the adaptive rule's scores near it may be off, by estimate: three quarters of the 1 % in
+  /// which coarse sets may differ from the exact integral's.
+  public static let tolerance = 0.0075
+  /// The same where a fact has few prompts, so that its refined set hangs on many scores in doubt.
+  public static let toleranceOfFewPrompts = 0.0015
+
   /// The sum of scores of one model by one rule: those of an answer's word pieces add up to the answer's, and so do errors.
   ///
   /// - Precondition: there is at least one.
@@ -53,12 +59,13 @@ extension BERT {
   ///   - rule: How the integral is approximated.
   ///   - layers: Per target, the layers whose scores are wanted, those of the others being zero; all where nil. The adaptive
   ///     rule, whose threshold hangs on all layers, takes them all.
+  ///   - tolerance: By what share of the threshold the adaptive rule's scores near it may be off, by estimate.
   ///   - threads: Threads to use.
   ///   - memory: Bytes that may be used beside the weights. The adaptive rule rounds weights to bfloat16 where the CPU
   ///     multiplies it, for prompts that are not long, and where this is at most half of `memory`; these bytes come on top.
   public func attributions(
-    _ targets: [AttributionTarget], rule: AttributionRule, layers: [Set<Int>]? = nil, threads: ThreadCount = .allCores,
-    memory: Int = 1 << 30
+    _ targets: [AttributionTarget], rule: AttributionRule, layers: [Set<Int>]? = nil,
+    tolerance: Double = AttributionScores.tolerance, threads: ThreadCount = .allCores, memory: Int = 1 << 30
   ) -> [AttributionScores] {
     /// Whether a prompt's points may be rounded: where the rounded weights, and traces for as many prompts as run at a time,
     /// do not take too much of the memory.
@@ -84,7 +91,8 @@ extension BERT {
         end += 1
       }
       result += attributed(
-        Array(targets[start..<end]), rule, layers.map { Array($0[start..<end]) }, rounding: rounding, threads,
+        Array(targets[start..<end]), rule, layers.map { Array($0[start..<end]) }, tolerance, rounding: rounding,
+        threads,
         memory: max(0, memory - traced))
       (start, traced) = (end, 0)
     }
@@ -92,11 +100,11 @@ extension BERT {
   }
 
   private func attributed(
-    _ targets: [AttributionTarget], _ rule: AttributionRule, _ layers: [Set<Int>]?, rounding: Bool,
+    _ targets: [AttributionTarget], _ rule: AttributionRule, _ layers: [Set<Int>]?, _ tolerance: Double, rounding: Bool,
     _ threads: ThreadCount, memory: Int
   ) -> [AttributionScores] {
     guard let (nodes, weights) = rule.points else {
-      return adaptiveAttributions(targets, rounding: rounding, threads: threads, memory: memory)
+      return adaptiveAttributions(targets, tolerance: tolerance, rounding: rounding, threads: threads, memory: memory)
     }
     let traced = trace(targets, endpoints: false, threads: threads, memory: memory)
     let points = targets.indices.flatMap { target in

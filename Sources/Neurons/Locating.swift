@@ -96,7 +96,7 @@ extension MaskedLanguageModel {
       }
       var scores: [AttributionScores]
       switch method {
-      case .attribution(let rule): scores = bert.attributions(targets, rule: rule, threads: threads, memory: memory)
+      case .attribution(let rule): scores = bert.attributions(targets, rule: rule, tolerance: facts[start].prompts.count < 8 ? AdaptivePath.toleratedOfFew : AdaptivePath.tolerated, threads: threads, memory: memory)
       case .baseline: scores = bert.baselineScores(targets.map(\.prompt), threads: threads)
       }
       guard scores.allSatisfy({ $0.values.allSatisfy(\.isFinite) }) else { throw ModelError.notFinite }
