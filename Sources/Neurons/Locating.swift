@@ -38,6 +38,8 @@ public enum LocatingMethod: Sendable, Hashable {
 extension MaskedLanguageModel {
   /// Locates the neurons of facts of one relation.
   ///
+  /// By the adaptive rule, scores that errors leave in doubt are asked for again, by points that leave none, where a refined
+  /// set hangs on them.
   /// - Parameters:
   ///   - facts: Facts with their prompts, all of one relation, refined together.
   ///   - relation: The relation's name.
@@ -45,7 +47,7 @@ extension MaskedLanguageModel {
   ///   - order: How an answer of several word pieces is asked for; its pieces' scores add up.
   ///   - threads: Threads to use.
   ///   - memory: Bytes that may be used beside the weights.
-  ///   - scores: Sees the scores of each fact's prompts, in the order of facts.
+  ///   - scores: Sees the scores of each fact's prompts, in the order of facts, before any is asked for again.
   ///   - progress: Is told how many of the prompts are done.
   /// - Throws: `PromptError` or `ModelError` for a prompt or answer that the model cannot take, and what `scores` throws.
   public func locate(
@@ -96,7 +98,12 @@ extension MaskedLanguageModel {
       }
       var scores: [AttributionScores]
       switch method {
-      case .attribution(let rule): scores = bert.attributions(targets, rule: rule, tolerance: facts[start].prompts.count < 8 ? AdaptivePath.toleratedOfFew : AdaptivePath.tolerated, threads: threads, memory: memory)
+      case .attribution(let rule):
+        let isFew = facts[start].prompts.count < Self.manyPrompts
+        scores = bert.attributions(
+          targets, rule: rule,
+          tolerance: isFew ? AttributionScores.toleranceOfFewPrompts : AttributionScores.tolerance, threads: threads,
+          memory: memory)
       case .baseline: scores = bert.baselineScores(targets.map(\.prompt), threads: threads)
       }
       guard scores.allSatisfy({ $0.values.allSatisfy(\.isFinite) }) else { throw ModelError.notFinite }
@@ -120,8 +127,8 @@ extension MaskedLanguageModel {
 
   /// Asks for the scores that decide a refined set by as many points as leave no doubt.
   ///
-  /// Of some prompt in thirty a score is that near to its threshold where it matters, so that asking twice costs less than
-  /// asking for all scores so near at once.
+  /// Of some prompt in ten a score is that near to its threshold where it matters, so that asking again costs less than
+  /// leaving none in doubt from the start.
   private func settle(
     _ decisive: [DecisiveNeurons], of facts: [(fact: Fact, prompts: [String])], in coarse: inout [[CoarseSet]],
     order: AnswerOrder, threads: ThreadCount, memory: Int
@@ -138,13 +145,19 @@ extension MaskedLanguageModel {
         rest.removeFirst()
       }
       let layers = own.flatMap { Array(repeating: $0.layers, count: $0.pieces) }
-      var scores = bert.attributions(targets, rule: .settling, layers: layers, threads: threads, memory: memory)[...]
+      let found = bert.attributions(targets, rule: .settling, layers: layers, threads: threads, memory: memory)
+      guard found.allSatisfy({ $0.values.allSatisfy(\.isFinite) }) else { throw ModelError.notFinite }
+      var scores = found[...]
       for (place, layers, pieces) in own {
         coarse[place.fact][place.prompt].settle(by: AttributionScores(sumOf: Array(scores.prefix(pieces))), in: layers)
         scores.removeFirst(pieces)
       }
     }
   }
+
+  /// Prompts of a fact of which few refined sets hang on a score in doubt: with fewer it takes less time to leave less in doubt
+  /// from the start.
+  private static var manyPrompts: Int { 8 }
 
   /// Prompts, or pieces of answers, asked for together, so that all threads are busy, progress can be told and scores need
   /// not pile up.

@@ -50,8 +50,8 @@ struct LocateCommand: ParsableCommand {
     let file = try attributions.map { try AttributionFile(URL(filePath: $0), method: options.method) }
     if file != nil, options.method == .attribution(.adaptive), !printing.quiet {
       Console.note(
-        "The rule adaptive takes scores far from the threshold roughly; for scores to publish take --rule gauss-legendre "
-          + "--steps 8.")
+        "The rule adaptive takes scores roughly, and those that refined sets hang on apart; for scores to publish take "
+          + "--rule gauss-legendre --steps 8.")
     }
     let total = zip(relations, usable).reduce(0) { $0 + $1.1.count * $1.0.templates.count }
     let progress = Progress("Locating (prompts)", total: total, quiet: printing.quiet)

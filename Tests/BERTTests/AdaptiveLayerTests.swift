@@ -53,16 +53,29 @@ struct AdaptiveLayerTests {
     }
     // Scores are a half of what comes through other rows above these: the third lies 1e-5 of the threshold away.
     #expect(need(0.92001, foreign: 0.2) == nil)
-    // Twenty times as much comes through other rows, and scores may be off by more than half a percent.
+    // Twenty times as much comes through other rows, and scores may be off by more than is tolerated.
     #expect(need(-0.97999, foreign: 4) == .four)
     #expect(need(0.3, foreign: 4) == nil)
   }
 
   @Test("the largest score is asked about where what it may be off would carry the threshold over the nearest score")
   func peak() {
-    let layer = layer(third: 0.3, foreign: 4)
+    let layer = layer(third: 0.3, foreign: 6)
     #expect(layer.need(threshold: Self.threshold, nearest: Self.threshold, peak: 0) == nil)
     #expect(layer.need(threshold: Self.threshold, nearest: 1e-6 * Self.unit, peak: 0) == .four)
+  }
+
+  @Test("a smaller tolerance asks for more")
+  func tolerance() {
+    func need(_ tolerance: Double) -> AdaptiveLayer.Need? {
+      var layer = AdaptiveLayer(
+        end: terms(1, third: 0.92001, foreign: 0.2), maskEnd: terms(1, third: 0.92001, foreign: 0), above: 5,
+        promptCost: 9, decoderCost: 3, tolerance: tolerance)
+      layer.take(third: terms(AdaptivePath.third, third: 0.92001, foreign: 0.2))
+      return layer.need(threshold: Self.threshold, nearest: Self.unit, peak: nil)
+    }
+    #expect(need(AttributionScores.toleranceOfFewPrompts) == .mask)
+    #expect(need(0.1) == nil)
   }
 
   @Test("four points of the whole prompt leave nothing to ask where they bend so little")
