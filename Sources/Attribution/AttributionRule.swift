@@ -17,7 +17,7 @@ public enum AttributionRule: Sendable, Hashable {
   public static let publishedSteps = 20
 
   /// What settles scores that the adaptive rule leaves in doubt: a random model's are then off by float32's rounding alone.
-  public static let settling = gaussLegendre(steps: 4)
+  package static let settling = gaussLegendre(steps: 4)
 
   /// The names by which users choose a rule.
   public static let names = ["adaptive", "riemann", "left-riemann", "gauss-legendre"]

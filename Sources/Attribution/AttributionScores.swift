@@ -32,7 +32,7 @@ public struct AttributionScores: Sendable {
   /// which coarse sets may differ from the exact integral's.
   public static let tolerance = 0.0075
   /// The same where a fact has few prompts, so that its refined set hangs on many scores in doubt.
-  public static let toleranceOfFewPrompts = 0.0015
+  package static let toleranceOfFewPrompts = 0.0015
 
   /// The sum of scores of one model by one rule: those of an answer's word pieces add up to the answer's, and so do errors.
   ///
