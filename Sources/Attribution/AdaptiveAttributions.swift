@@ -65,11 +65,6 @@ extension BERT {
       for (sum, place) in zip(found.suffix(needs[.third]?.count ?? 0), needs[.third] ?? []) {
         layers[place.target][place.layer].take(third: terms(sum, place))
       }
-      let middles = pathSums(
-        traced, points(.four, four.alphas, four.weights, .prompt), threads: threads, memory: memory)
-      for place in needs[.four] ?? [] {
-        layers[place.target][place.layer].take(middle: terms(middles[place.target][place.layer], place).values)
-      }
       let most = pathSums(traced, points(.most, nodes, weights, .prompt), threads: threads, memory: memory)
       for place in needs[.most] ?? [] {
         layers[place.target][place.layer].take(most: terms(most[place.target][place.layer], place))

@@ -27,8 +27,6 @@ package struct AdaptiveLayer {
     case mask
     /// Of the whole prompt: 1/3.
     case third
-    /// Of the whole prompt: those that make four with 1/3 and 1.
-    case four
     /// Of the whole prompt: Gauss and Legendre's.
     case most
   }
@@ -49,8 +47,6 @@ package struct AdaptiveLayer {
   private var third: Terms?
   /// `[MASK]` alone at 1/3, and the weighted sum of the two other points.
   private var mask: (third: Terms, middle: [Float])?
-  /// The weighted sum of the whole prompt's two points that make four with 1/3 and 1.
-  private var middle: [Float]?
   /// The part of the gradient at α = 1 that comes back through other rows.
   private let foreignShare: Double
   /// Whether the scores are those of Gauss and Legendre's points, which leave nothing to ask.
@@ -61,7 +57,7 @@ package struct AdaptiveLayer {
   private var relativeError = Double.infinity
   /// The least estimated error, as a share of the threshold.
   private var leastError = 0.0
-  /// Differences of two and of four points, of the whole prompt or else of `[MASK]`, where these are known.
+  /// Differences of two and of four points of `[MASK]`, where these are known.
   private var changes: [Float] = []
 
   package init(
@@ -88,11 +84,6 @@ package struct AdaptiveLayer {
     integrate()
   }
 
-  package mutating func take(middle: [Float]) {
-    self.middle = middle
-    integrate()
-  }
-
   package mutating func take(most: Terms) {
     scores = most.values
     isFinal = true
@@ -100,12 +91,6 @@ package struct AdaptiveLayer {
 
   /// The scores from what is known, and their error.
   private mutating func integrate() {
-    if let third, let middle {
-      scores = Self.four(third, middle, end)
-      changes = zip(scores, Self.two(third, end)).map { $0 - $1 }
-      relativeError = 0
-      return
-    }
     guard let mask else {
       guard let third else { return }
       scores = Self.two(third, end)
@@ -166,8 +151,7 @@ package struct AdaptiveLayer {
     }
     guard isInDoubt else { return nil }
     if mask == nil { return .mask }
-    if third == nil { return .third }
-    return middle == nil ? .four : .most
+    return third == nil ? .third : .most
   }
 
   /// How far each score may be off.

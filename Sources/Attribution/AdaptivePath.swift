@@ -7,7 +7,7 @@ import Foundation
 /// bends along the path is nearly all in the row of `[MASK]`: of the gradient that is left when every other row stays what it
 /// is, points cost one row each. So the gradient is taken apart into what comes through `[MASK]` alone, which is integrated
 /// with four points, and what comes back through the other rows, for which α = 1 alone or 1/3 and 1 do. Where a score lies
-/// nearer to the threshold than its error still, the whole prompt gets four points, and at last twelve.
+/// nearer to the threshold than its error still, and that is more than is tolerated, the whole prompt gets twelve points.
 package enum AdaptivePath {
   /// The whole prompt's paid point, which with α = 1 makes Radau's rule, exact to degree 2.
   package static let third = 1.0 / 3

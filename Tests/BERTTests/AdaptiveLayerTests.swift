@@ -36,14 +36,10 @@ struct AdaptiveLayerTests {
     return zip(points[0], points[1]).map { weights[0] * $0 + weights[1] * $1 }
   }
 
-  @Test("four points of [MASK] and two of the rest integrate what is of degree 5 there and 2 here; so do four of all")
+  @Test("four points of [MASK] and two of the rest integrate what is of degree 5 there and 2 here")
   func exactness() {
-    var layer = layer(third: 0.3)
     // Sums of a few float32 of that size.
-    func expectExact() { #expect(zip(layer.scores, [5.1, 1.12, 0.4]).allSatisfy { abs($0 / Self.unit - $1) < 5e-6 }) }
-    expectExact()
-    layer.take(middle: middle(third: 0.3, foreign: 0.2))
-    expectExact()
+    #expect(zip(layer(third: 0.3).scores, [5.1, 1.12, 0.4]).allSatisfy { abs($0 / Self.unit - $1) < 5e-6 })
   }
 
   @Test("nothing more is asked where no score is near the threshold, nor where it may be off by little")
@@ -54,7 +50,7 @@ struct AdaptiveLayerTests {
     // Scores are a half of what comes through other rows above these: the third lies 1e-5 of the threshold away.
     #expect(need(0.92001, foreign: 0.2) == nil)
     // Twenty times as much comes through other rows, and scores may be off by more than is tolerated.
-    #expect(need(-0.97999, foreign: 4) == .four)
+    #expect(need(-0.97999, foreign: 4) == .most)
     #expect(need(0.3, foreign: 4) == nil)
   }
 
@@ -62,7 +58,7 @@ struct AdaptiveLayerTests {
   func peak() {
     let layer = layer(third: 0.3, foreign: 6)
     #expect(layer.need(threshold: Self.threshold, nearest: Self.threshold, peak: 0) == nil)
-    #expect(layer.need(threshold: Self.threshold, nearest: 1e-6 * Self.unit, peak: 0) == .four)
+    #expect(layer.need(threshold: Self.threshold, nearest: 1e-6 * Self.unit, peak: 0) == .most)
   }
 
   @Test("a smaller tolerance asks for more")
@@ -78,10 +74,10 @@ struct AdaptiveLayerTests {
     #expect(need(0.1) == nil)
   }
 
-  @Test("four points of the whole prompt leave nothing to ask where they bend so little")
+  @Test("the most points leave nothing to ask")
   func settled() {
     var layer = layer(third: -0.97999, foreign: 4)
-    layer.take(middle: middle(third: -0.97999, foreign: 4))
+    layer.take(most: terms(0.5, third: -0.97999, foreign: 4))
     #expect(layer.need(threshold: Self.threshold, nearest: 1e-6 * Self.unit, peak: 0) == nil)
   }
 
