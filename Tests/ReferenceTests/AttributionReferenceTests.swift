@@ -165,6 +165,22 @@ struct AttributionReferenceTests {
     }
   }
 
+  @Test("a score that rounding to bfloat16 carries over the threshold is settled, where the refined set hangs on it")
+  func settledScore() throws {
+    let catalogue = try RelationCatalogue(directory: SharedReference.relations)
+    let selection = try FactSelection(
+      contentsOf: SharedReference.directory.appending(path: "reference/kn-mini/facts.json"))
+    let relation = try catalogue.relation(named: "P101")
+    let fact = try relation.choose(subjects: [], selection: selection, limit: 14)[13]
+    // Of one prompt alone, whose neuron 5:686 lies 5e-5 of the threshold above it; rounded points give 7e-5 below.
+    let facts = [(fact, [relation.prompts(for: fact)[5]])]
+    let sets = try [AttributionRule.adaptive, .gaussLegendre(steps: 8)].map {
+      try model.locate(facts, relation: "P101", method: .attribution($0)).facts[0].refinedSet
+    }
+    #expect(sets[0] == sets[1])
+    #expect(sets[1].contains(Neuron(layer: 5, index: 686)))
+  }
+
   @Test("the adaptive rule's coarse sets are those of the exact integral, but for scores within 1 % of the threshold")
   func adaptive() throws {
     for (golden, found) in zip(goldens, model.bert.attributions(goldens.map(\.target), rule: .adaptive)) {
