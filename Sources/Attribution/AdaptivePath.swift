@@ -109,7 +109,7 @@ package enum AdaptivePath {
   /// Estimated error of two whole points: `least` as a share of the threshold, or `relative` to the score, whichever is more.
   ///
   /// Errors grow with k²: measured near the threshold, their root mean square in the median layer is 0.007 k² in a trained
-  /// model and 0.017 k² in a random one. 99.8 in 100 of a random model's are smaller than this.
+  /// model and 0.017 k² in a random one. 998 in 1000 of a random model's are smaller than this.
   static func twoError(bend k: Double, above: Int) -> (least: Double, relative: Double) {
     (generosity(above: above) * 0.0045, generosity(above: above) * 0.03 * k * k)
   }

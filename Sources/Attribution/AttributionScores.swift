@@ -92,8 +92,7 @@ extension BERT {
       }
       result += attributed(
         Array(targets[start..<end]), rule, layers.map { Array($0[start..<end]) }, tolerance, rounding: rounding,
-        threads,
-        memory: max(0, memory - traced))
+        threads, memory: max(0, memory - traced))
       (start, traced) = (end, 0)
     }
     return result
